@@ -1,0 +1,1 @@
+"""Chooses the C extension or its pure-Python twin; the only package that imports `_native`."""

@@ -1,0 +1,1 @@
+"""What every layer may use: ids, limits, configuration, errors.  Imports nothing of the project."""

@@ -1,0 +1,1 @@
+"""Flags and subcommands; the only place that wires everything."""

@@ -1,0 +1,1 @@
+"""Redis's commands: the table, and one module per data type.  Pure."""

@@ -1,0 +1,1 @@
+"""Decisions about the cluster's shape: where leaders and replicas should be."""

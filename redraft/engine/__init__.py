@@ -1,0 +1,1 @@
+"""Storage engines: what stores a replica's keys.  One interface, one contract suite."""

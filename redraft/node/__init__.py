@@ -1,0 +1,1 @@
+"""The node's logic as inputs and effects, and the Trio driver around it."""

@@ -1,0 +1,1 @@
+"""One group on this node: propose, read, apply, sessions."""

@@ -1,0 +1,1 @@
+"""The client side: connections, rounds, routing, local commands."""

@@ -1,0 +1,1 @@
+"""Slots, the cluster map and placement: pure."""

@@ -1,0 +1,42 @@
+"""Slots: how 16384 of them are shared out, and how ranges of them are written.
+
+A slot is CRC16/XMODEM of a key (or of its {tag}) modulo 16384, as in Redis Cluster; the arithmetic
+on keys is `redraft.accel.scan.key_slot`.  Here only whole slots are dealt with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+SLOTS = 16384
+
+
+def contiguous_ranges(groups: int) -> list[tuple[int, int]]:
+    """Return the first and last slot of each of `groups` groups: contiguous, sizes differing by at most one."""
+    if not 1 <= groups <= SLOTS:
+        raise ValueError(f"groups must be between 1 and {SLOTS}, not {groups}")
+    bounds = [SLOTS * number // groups for number in range(groups + 1)]
+    return [(bounds[number], bounds[number + 1] - 1) for number in range(groups)]
+
+
+def ranges_of(slots: Iterable[int]) -> list[tuple[int, int]]:
+    """Fold slots into inclusive ranges, ascending: {3, 1, 2, 7} is [(1, 3), (7, 7)]."""
+    ranges: list[tuple[int, int]] = []
+    for slot in sorted(slots):
+        if ranges and ranges[-1][1] == slot - 1:
+            ranges[-1] = (ranges[-1][0], slot)
+        else:
+            ranges.append((slot, slot))
+    return ranges
+
+
+def owner_table(owned: Sequence[tuple[int, Iterable[tuple[int, int]]]]) -> list[int]:
+    """Return the group of each slot (0: nobody's) from (group, ranges) pairs; two owners of a slot is an error."""
+    table = [0] * SLOTS
+    for group, ranges in owned:
+        for first, last in ranges:
+            for slot in range(first, last + 1):
+                if table[slot]:
+                    raise ValueError(f"slot {slot} belongs to group {table[slot]} and to group {group}")
+                table[slot] = group
+    return table
