@@ -1,0 +1,118 @@
+"""The reactor: one epoll set, plain callbacks, and a flush at the end of each cycle.
+
+Owns: the epoll set that holds a node's client sockets, peer sockets and the log's eventfd, and the
+order in which they are served.  A **cycle** takes what epoll has, calls each descriptor's callback,
+then every flush hook once.  Callbacks collect; hooks send: that is what makes batches.
+
+Invariants: callbacks and hooks are synchronous and run in the Trio thread, never nested.  A callback
+is not called for an event that was fetched before its descriptor was registered.  Under load a cycle
+costs one epoll_wait and no Trio task switch; other Trio tasks still run every `YIELD_MS`.  An idle
+reactor sleeps in Trio and costs nothing.  An exception of a callback or hook is a bug of ours and ends
+`run`; a socket's errors are its callback's business.
+
+Must not know: what the descriptors are, or what is said over them.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+from time import monotonic
+
+import trio
+
+EVENTS_MAX = 1024
+"""Events taken per cycle; more wait for the next one (the kernel serves them in turn)."""
+YIELD_MS = 4.0
+"""The longest a busy reactor keeps other Trio tasks waiting, but for one cycle's own work and `LINGER_MS`."""
+LINGER_MS = 2.0
+"""How long a reactor that just had work sleeps in epoll itself, before it goes the (dearer) way of Trio."""
+
+Callback = Callable[[int], None]
+Hook = Callable[[], None]
+
+
+class Reactor:
+    """Calls back when descriptors are ready; masks are epoll's, EPOLLET if the caller says so."""
+
+    __slots__ = ("_callbacks", "_epoll", "_fresh", "_hooks", "_parked", "_wake_fd", "_woken", "cycles")
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callback] = {}
+        self._hooks: list[Hook] = []
+        self._fresh: set[int] = set()  # registered during this dispatch: earlier events are not theirs
+        self._woken = False
+        self._parked = False
+        self.cycles = 0
+        # Edge-triggered: each write is an event of its own, and the counter need never be read back.
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
+
+    def register(self, fd: int, callback: Callback, mask: int) -> None:
+        """Calls `callback(events)` in each cycle in which epoll reports `fd`; ERR and HUP always count."""
+        assert fd not in self._callbacks, f"descriptor {fd} is registered already"
+        self._epoll.register(fd, mask)
+        self._callbacks[fd] = callback
+        self._fresh.add(fd)
+
+    def modify(self, fd: int, mask: int) -> None:
+        """Replaces the mask; with EPOLLET this re-arms: what is ready now is reported once more."""
+        self._epoll.modify(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        """Forgets `fd`, before it is closed; events of this cycle not yet delivered are dropped."""
+        del self._callbacks[fd]
+        self._epoll.unregister(fd)
+
+    def add_flush(self, hook: Hook) -> None:
+        """Runs `hook()` once per cycle, after all callbacks, in the order of adding."""
+        self._hooks.append(hook)
+
+    def wake(self) -> None:
+        """Asks for a cycle although no descriptor may be ready; from the Trio thread only."""
+        if not self._woken:
+            self._woken = True
+            if self._parked:
+                os.eventfd_write(self._wake_fd, 1)
+
+    def cycle(self, timeout_s: float = 0.0) -> bool:
+        """One cycle, blocking up to `timeout_s` for the first event; False if nothing was to do."""
+        events = self._epoll.poll(0 if self._woken else timeout_s, EVENTS_MAX)
+        if not events and not self._woken:
+            return False
+        self._woken = False
+        self.cycles += 1
+        callbacks, fresh = self._callbacks, self._fresh
+        fresh.clear()
+        for fd, mask in events:
+            callback = callbacks.get(fd)
+            if callback is not None and (not fresh or fd not in fresh):
+                callback(mask)
+        for hook in self._hooks:
+            hook()
+        return True
+
+    async def run(self) -> None:
+        """Cycles until cancelled."""
+        linger_s, yield_s = LINGER_MS / 1000, YIELD_MS / 1000
+        yield_at = 0.0
+        while True:
+            if not self.cycle(linger_s):
+                self._parked = True
+                try:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                finally:
+                    self._parked = False
+                yield_at = monotonic() + yield_s
+            elif monotonic() >= yield_at:
+                await trio.lowlevel.checkpoint()
+                yield_at = monotonic() + yield_s
+
+    def close(self) -> None:
+        """Ends the reactor; the registered descriptors stay open, they are their owners'."""
+        self._callbacks.clear()
+        self._hooks.clear()
+        self._epoll.close()
+        os.close(self._wake_fd)
