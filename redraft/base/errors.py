@@ -25,7 +25,7 @@ class AddressError(RedraftError):
 
 
 class DamagedError(RedraftError):
-    """Bytes on disk that were synced once and are wrong now; names file, offset and, where known, the group."""
+    """Bytes on disk that were synced and are wrong now; names file, offset and, where known, the group."""
 
 
 class StorageFailedError(RedraftError):
@@ -33,4 +33,4 @@ class StorageFailedError(RedraftError):
 
 
 class PeerRefusedError(RedraftError):
-    """A peer whose handshake is refused: wrong secret, another cluster, or an identity that is not a member's."""
+    """A peer whose handshake is refused: wrong secret, another cluster, or not a member's identity."""

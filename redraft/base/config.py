@@ -1,0 +1,500 @@
+"""The one configuration of a node: every setting, its default, its sentence, and how settings must relate.
+
+A Config that exists is a good one: `__post_init__` fills in what follows from other settings (ports,
+the advertised address, a cluster of one) and refuses bad combinations with a sentence that says what
+to do.  It reads no file and no environment: that is `redraft.base.configload`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from redraft.base.address import Address
+from redraft.base.errors import ConfigError
+from redraft.base.limits import (
+    GIB,
+    GROUPS_MAX,
+    KIB,
+    MIB,
+    NODES_MAX,
+    PEER_PORT_OFFSET,
+    PORT_MAX,
+    PRIMARY_PORT_OFFSET,
+    REPLICA_PORT_OFFSET,
+    SECRET_BYTES_MAX,
+    SECRET_BYTES_MIN,
+    TICK_MS,
+    VALUE_BYTES_MAX,
+)
+from redraft.base.setting import (
+    ADDRESS,
+    ADDRESSES,
+    COUNT,
+    MILLISECONDS,
+    OPTIONAL_ADDRESS,
+    OPTIONAL_PATH,
+    PATH,
+    PERCENT,
+    PORT,
+    SECONDS,
+    SIZE,
+    WORD,
+    Setting,
+    setting,
+    settings_of,
+)
+
+NODE, CLUSTER, CONSENSUS, CLIENTS, MEMORY, LOG = (
+    "The node",
+    "The cluster",
+    "Consensus and reads",
+    "Clients",
+    "Memory",
+    "The log",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One node's settings; ports, `advertise` and `cluster` are filled in, never 0, None or empty."""
+
+    listen: Address = setting(
+        Address("127.0.0.1", 6379),
+        ADDRESS,
+        NODE,
+        """Where clients connect. The host is used for the node's other ports too. Any host but a
+        loopback one needs a cluster secret.""",
+    )
+    dir: Path = setting(
+        Path("redraft-data"),
+        PATH,
+        NODE,
+        "The data directory: the node's identity, its log, its state. One per node.",
+    )
+    engine: str = setting(
+        "hash",
+        WORD,
+        NODE,
+        "What stores the keys: `hash` (memory, made durable by the log).",
+        choices=("hash",),
+    )
+    advertise: Address | None = setting(
+        None,
+        OPTIONAL_ADDRESS,
+        NODE,
+        """The address by which the other nodes and cluster clients know this node, as it stands in
+        `cluster`; `listen` unless given. Needed when listening on every interface (0.0.0.0).""",
+    )
+    primary_port: int = setting(
+        0,
+        PORT,
+        NODE,
+        "Port for cluster clients, for the slots this node leads; client port + 1000 unless given.",
+        low=0,
+        high=PORT_MAX,
+    )
+    replica_port: int = setting(
+        0,
+        PORT,
+        NODE,
+        "Port for cluster clients, for the slots this node follows; client port + 2000 unless given.",
+        low=0,
+        high=PORT_MAX,
+    )
+    peer_port: int = setting(
+        0,
+        PORT,
+        NODE,
+        "Port for the other nodes; client port + 10000 (or the one after @ in `cluster`) unless given.",
+        low=0,
+        high=PORT_MAX,
+    )
+    log_level: str = setting(
+        "info", WORD, NODE, "How much to say on stderr.", choices=("debug", "info", "warning", "error")
+    )
+
+    cluster: tuple[Address, ...] = setting(
+        (),
+        ADDRESSES,
+        CLUSTER,
+        """The first configuration: every node's client address (`HOST:PORT`, or `HOST:PORT@PEERPORT`),
+        the same list on every node. Empty: a cluster of one.""",
+    )
+    cluster_secret_file: Path | None = setting(
+        None,
+        OPTIONAL_PATH,
+        CLUSTER,
+        """A file with the secret that nodes prove to each other, the same on every node. Without a
+        secret a node binds to loopback addresses only.""",
+    )
+    cluster_secret: str = setting(
+        "",
+        WORD,
+        CLUSTER,
+        """The secret itself, for the environment; a file is better, and a flag is not offered as others
+        could read it.""",
+        secret=True,
+    )
+    groups: int = setting(
+        3,
+        COUNT,
+        CLUSTER,
+        """Raft groups the slots are split over, fixed at the first start. One group: every command may
+        touch any keys; several: leaders, and so load, spread over the nodes.""",
+        low=1,
+        high=GROUPS_MAX,
+    )
+    replication_factor: int = setting(
+        3,
+        COUNT,
+        CLUSTER,
+        "Replicas of each group (as many as there are nodes, if those are fewer).",
+        low=1,
+        high=7,
+    )
+
+    election_timeout_ms: int = setting(
+        600,
+        MILLISECONDS,
+        CONSENSUS,
+        """How long a follower does without its leader before it stands for election; the real wait is
+        random between this and twice this. The pause clients see when a machine is lost.""",
+        low=50,
+        high=60_000,
+    )
+    heartbeat_ms: int = setting(
+        100,
+        MILLISECONDS,
+        CONSENSUS,
+        "How often nodes vouch for each other; at most a third of `election_timeout_ms`.",
+        low=TICK_MS,
+        high=20_000,
+    )
+    read_mode: Literal["index", "lease"] = setting(
+        "index",
+        WORD,
+        CONSENSUS,
+        """How a leader makes a read linearizable: `index` asks a quorum (one round for all waiting
+        reads), `lease` trusts clocks to run equally fast within `clock_drift_percent_max`.""",
+        choices=("index", "lease"),
+    )
+    clock_drift_percent_max: int = setting(
+        5,
+        PERCENT,
+        CONSENSUS,
+        """By how much a lease is shorter than the election time-out: the most that two clocks' speeds
+        may differ.""",
+        low=1,
+        high=50,
+    )
+    clock_offset_max_ms: int = setting(
+        2000,
+        MILLISECONDS,
+        CONSENSUS,
+        """A node whose wall clock is further than this off the median of the nodes' clocks does not
+        lead.""",
+        low=10,
+    )
+    request_timeout_ms: int = setting(
+        5000,
+        MILLISECONDS,
+        CONSENSUS,
+        "How long a command may take before its client is told that the outcome is unknown (-TIMEOUT).",
+        low=100,
+        live=True,
+    )
+    leader_wait_ms: int = setting(
+        4000,
+        MILLISECONDS,
+        CONSENSUS,
+        """How long a command waits for its group to have a leader before its client is told
+        -CLUSTERDOWN (not executed); at most `request_timeout_ms`.""",
+        low=0,
+        live=True,
+    )
+    entry_bytes_max: int = setting(
+        1 * MIB,
+        SIZE,
+        CONSENSUS,
+        """Commands are gathered into one entry up to this size (a larger command is an entry of its
+        own).""",
+        low=4 * KIB,
+        high=64 * MIB,
+    )
+    inflight_entries_max: int = setting(
+        64,
+        COUNT,
+        CONSENSUS,
+        "Entries a leader may have proposed and not yet committed, per group.",
+        low=1,
+        high=65536,
+    )
+    inflight_appends_max: int = setting(
+        128, COUNT, CONSENSUS, "Appends on their way to one follower, per group.", low=1, high=65536
+    )
+    inflight_bytes_max: int = setting(
+        64 * MIB,
+        SIZE,
+        CONSENSUS,
+        "Bytes of appends on their way to one follower, per group; at least `append_bytes_max`.",
+        low=64 * KIB,
+    )
+    append_bytes_max: int = setting(
+        2 * MIB,
+        SIZE,
+        CONSENSUS,
+        """Entries are sent together up to this size (a larger entry goes alone); at least
+        `entry_bytes_max`.""",
+        low=4 * KIB,
+        high=256 * MIB,
+    )
+    peer_queue_bytes_max: int = setting(
+        512 * MIB,
+        SIZE,
+        CONSENSUS,
+        """Unsent bytes for one peer beyond which its link is closed and made anew; at least
+        `inflight_bytes_max`.""",
+        low=MIB,
+    )
+
+    maxclients: int = setting(
+        10_000, COUNT, CLIENTS, "Client connections at the same time.", low=1, high=1_000_000, live=True
+    )
+    timeout: int = setting(
+        0,
+        SECONDS,
+        CLIENTS,
+        "Close a connection idle for this long; 0: never.",
+        low=0,
+        high=2**31 - 1,
+        live=True,
+    )
+    tcp_backlog: int = setting(511, COUNT, CLIENTS, "Connections waiting to be accepted.", low=1, high=65535)
+    tcp_keepalive: int = setting(
+        300,
+        SECONDS,
+        CLIENTS,
+        "Probe a silent connection after this long; 0: never.",
+        low=0,
+        high=2**15,
+        live=True,
+    )
+    proto_max_bulk_len: int = setting(
+        VALUE_BYTES_MAX,
+        SIZE,
+        CLIENTS,
+        "The longest single argument a client may send.",
+        low=1 * MIB,
+        high=VALUE_BYTES_MAX,
+        live=True,
+    )
+    client_query_buffer_limit: int = setting(
+        1 * GIB,
+        SIZE,
+        CLIENTS,
+        "Unread request bytes of one client; more than `proto_max_bulk_len`.",
+        low=1 * MIB,
+        live=True,
+    )
+    client_output_buffer_limit: int = setting(
+        256 * MIB,
+        SIZE,
+        CLIENTS,
+        """Replies waiting for one client that does not read them; beyond it is disconnected. 0: no
+        limit.""",
+        low=0,
+        live=True,
+    )
+    client_output_buffer_soft_limit: int = setting(
+        64 * MIB,
+        SIZE,
+        CLIENTS,
+        "As above, when exceeded for `client_output_buffer_soft_seconds` on end. 0: no limit.",
+        low=0,
+        live=True,
+    )
+    client_output_buffer_soft_seconds: int = setting(
+        60, SECONDS, CLIENTS, "See `client_output_buffer_soft_limit`.", low=0, live=True
+    )
+
+    maxmemory: int = setting(
+        0,
+        SIZE,
+        MEMORY,
+        """Memory for keys and values, as each node estimates it; beyond it writes that add data get
+        -OOM, nothing is evicted. 0: no limit.""",
+        low=0,
+        live=True,
+    )
+    maxmemory_clients: int = setting(
+        2 * GIB,
+        SIZE,
+        MEMORY,
+        """Request and reply buffers of all clients together; beyond it sockets are not read, and the
+        client with the largest replies is disconnected. 0: no limit.""",
+        low=0,
+        live=True,
+    )
+
+    fsync: str = setting(
+        "always",
+        WORD,
+        LOG,
+        """When the log is synced: `always` before a write counts as stored on a node (many writes share
+        one sync).""",
+        choices=("always",),
+    )
+    log_segment_bytes: int = setting(
+        64 * MIB, SIZE, LOG, "Size of a log file, preallocated.", low=64 * KIB, high=4 * GIB
+    )
+    log_cache_bytes: int = setting(
+        128 * MIB, SIZE, LOG, "Recent entries kept in memory for followers that are a little behind.", low=0
+    )
+
+    def __post_init__(self) -> None:
+        for each in SETTINGS:
+            each.check(getattr(self, each.name))
+        self._fill_in()
+        for check in (_ports, _addresses, _secret, _timing, _sizes):
+            check(self)
+
+    def _fill_in(self) -> None:
+        fill = object.__setattr__
+        if self.advertise is None:
+            fill(self, "advertise", self.listen)
+        if not self.cluster:
+            fill(self, "cluster", (self.own_address._replace(given_peer_port=self.peer_port),))
+        listed = next(
+            (each for each in self.cluster if each.client == self.own_address.client), self.own_address
+        )
+        for name, offset in (
+            ("primary_port", PRIMARY_PORT_OFFSET),
+            ("replica_port", REPLICA_PORT_OFFSET),
+            ("peer_port", PEER_PORT_OFFSET),
+        ):
+            if not getattr(self, name):
+                given = listed.given_peer_port if name == "peer_port" else 0
+                fill(self, name, given or self.listen.port + offset)
+
+    @property
+    def host(self) -> str:
+        """The host all of the node's ports are bound to."""
+        return self.listen.host
+
+    @property
+    def port(self) -> int:
+        """The client port."""
+        return self.listen.port
+
+    @property
+    def own_address(self) -> Address:
+        """This node's entry in `cluster`."""
+        assert self.advertise is not None
+        return self.advertise
+
+    @property
+    def lease_ms(self) -> float:
+        """How long a leader may trust one round of a quorum, from the moment the round was sent."""
+        return self.election_timeout_ms * (1 - self.clock_drift_percent_max / 100)
+
+    def changed(self, **values: object) -> Self:
+        """Return a Config with these settings changed (CONFIG SET); raises ConfigError as loading does."""
+        read = {name: SETTING_BY_NAME[name].read(value) for name, value in values.items()}
+        return dataclasses.replace(self, **read)
+
+
+SETTINGS: tuple[Setting, ...] = settings_of(Config)
+SETTING_BY_NAME: dict[str, Setting] = {each.name: each for each in SETTINGS}
+
+
+def _ports(config: Config) -> None:
+    ports = {
+        "listen": config.port,
+        "primary_port": config.primary_port,
+        "replica_port": config.replica_port,
+        "peer_port": config.peer_port,
+    }
+    seen: dict[int, str] = {}
+    for name, port in ports.items():
+        if port > PORT_MAX:
+            raise ConfigError(
+                f"Port {config.port} leaves no room for {name} ({port} is above {PORT_MAX}): "
+                f"choose a client port below {PORT_MAX - PEER_PORT_OFFSET + 1}, or set {name}."
+            )
+        if port in seen:
+            raise ConfigError(f"{name} and {seen[port]} are both {port}: give each port a number of its own.")
+        seen[port] = name
+
+
+def _addresses(config: Config) -> None:
+    own = config.own_address
+    if own.is_wildcard:
+        raise ConfigError(
+            f"Other nodes can't reach this one at {own.client}: set advertise to the address they should use."
+        )
+    names = [each.client for each in config.cluster]
+    if len(names) > NODES_MAX:
+        raise ConfigError(f"cluster lists {len(names)} nodes: at most {NODES_MAX} are supported.")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"cluster lists {twice} twice: name every node once.")
+    if own.client not in names:
+        raise ConfigError(
+            f"This node's address {own.client} is not in cluster ({', '.join(names)}): "
+            "add it there on every node, or set advertise to the one that is meant."
+        )
+    listed = config.cluster[names.index(own.client)]
+    if listed.peer_port != config.peer_port:
+        raise ConfigError(
+            f"The other nodes would look for this one at peer port {listed.peer_port}, but peer_port is "
+            f"{config.peer_port}: write {own.client}@{config.peer_port} in cluster on every node."
+        )
+    for each in config.cluster:
+        if each.peer_port > PORT_MAX:
+            raise ConfigError(
+                f"{each} leaves no room for its peer port: write it as {each.client}@PEERPORT in cluster."
+            )
+
+
+def _secret(config: Config) -> None:
+    size = len(config.cluster_secret.encode())
+    if not size:
+        if not config.listen.is_loopback:
+            raise ConfigError(
+                f"Without a cluster secret a node binds to loopback addresses only, not to {config.host}: "
+                "set cluster_secret_file (or REDRAFT_CLUSTER_SECRET), or listen on 127.0.0.1."
+            )
+        return
+    if not SECRET_BYTES_MIN <= size <= SECRET_BYTES_MAX:
+        raise ConfigError(
+            f"The cluster secret has {size} bytes: it must have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} "
+            "(openssl rand -hex 32 makes a good one)."
+        )
+
+
+def _timing(config: Config) -> None:
+    if config.heartbeat_ms * 3 > config.election_timeout_ms:
+        raise ConfigError(
+            f"heartbeat_ms ({config.heartbeat_ms}) must be at most a third of election_timeout_ms "
+            f"({config.election_timeout_ms}), or one lost packet costs a leader its office."
+        )
+    if config.leader_wait_ms > config.request_timeout_ms:
+        raise ConfigError(
+            f"leader_wait_ms ({config.leader_wait_ms}) must be at most request_timeout_ms "
+            f"({config.request_timeout_ms}): raise the one or lower the other."
+        )
+
+
+def _sizes(config: Config) -> None:
+    for small, large, reason in (
+        ("proto_max_bulk_len", "client_query_buffer_limit", "or the largest value could never be received"),
+        ("entry_bytes_max", "append_bytes_max", "or a full entry would always travel alone"),
+        ("append_bytes_max", "inflight_bytes_max", "or nothing could ever be sent"),
+        ("inflight_bytes_max", "peer_queue_bytes_max", "or a full window would close its own link"),
+    ):
+        if getattr(config, small) > getattr(config, large):
+            values = f"{small} ({getattr(config, small)}) must be at most {large} ({getattr(config, large)})"
+            raise ConfigError(f"{values}, {reason}.")
