@@ -28,9 +28,10 @@ SIZE_UNITS = {
 
 
 class Kind(NamedTuple):
-    """How one kind of value is read from text and shown again."""
+    """How one kind of value is read and shown; `noun` is for sentences, `placeholder` for help."""
 
-    metavar: str
+    noun: str
+    placeholder: str
     parse: Callable[[str], Any]
     show: Callable[[Any], str] = str
 
@@ -67,7 +68,7 @@ class Setting(NamedTuple):
         except ConfigError as error:
             raise ConfigError(f"{self.flag}: {error}") from None
         except ValueError:
-            raise ConfigError(f'{self.flag} must be {self.kind.metavar}, not "{text}".') from None
+            raise ConfigError(f'{self.flag} must be {self.kind.noun}, not "{text}".') from None
         self.check(parsed)
         return parsed
 
@@ -126,18 +127,18 @@ def _show_optional(value: object) -> str:
     return "" if value is None else str(value)
 
 
-COUNT = Kind("a whole number", int)
-MILLISECONDS = Kind("a whole number of milliseconds", int)
-SECONDS = Kind("a whole number of seconds", int)
-PERCENT = Kind("a whole number of percent", int)
-PORT = Kind("a port number", int)
-SIZE = Kind("a size such as 64mb", parse_size, show_size)
-WORD = Kind("a word", _text)
-ADDRESS = Kind("HOST:PORT", parse_address)
-OPTIONAL_ADDRESS = Kind("HOST:PORT", _optional_address, _show_optional)
-ADDRESSES = Kind("HOST:PORT,HOST:PORT,...", parse_addresses, lambda value: ",".join(map(str, value)))
-PATH = Kind("a path", lambda text: Path(text).expanduser())
-OPTIONAL_PATH = Kind("a path", _optional_path, _show_optional)
+COUNT = Kind("a whole number", "N", int)
+MILLISECONDS = Kind("a whole number of milliseconds", "MS", int)
+SECONDS = Kind("a whole number of seconds", "SECONDS", int)
+PERCENT = Kind("a whole number of percent", "PERCENT", int)
+PORT = Kind("a port number", "PORT", int)
+SIZE = Kind("a size such as 64mb", "SIZE", parse_size, show_size)
+WORD = Kind("a word", "WORD", _text)
+ADDRESS = Kind("HOST:PORT", "HOST:PORT", parse_address)
+OPTIONAL_ADDRESS = Kind("HOST:PORT", "HOST:PORT", _optional_address, _show_optional)
+ADDRESSES = Kind("HOST:PORT,...", "HOST:PORT,...", parse_addresses, lambda value: ",".join(map(str, value)))
+PATH = Kind("a path", "DIR", lambda text: Path(text).expanduser())
+OPTIONAL_PATH = Kind("a path", "FILE", _optional_path, _show_optional)
 
 
 def setting(default: Any, kind: Kind, section: str, doc: str, **facts: Any) -> Any:
