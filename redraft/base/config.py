@@ -221,8 +221,33 @@ class Config:
         low=4 * KIB,
         high=64 * MIB,
     )
+    entry_commands_max: int = setting(
+        4096,
+        COUNT,
+        CONSENSUS,
+        "Commands of one node gathered into one part of an entry; bounds how long applying it takes.",
+        low=1,
+        high=1_000_000,
+    )
+    inflight_parts_max: int = setting(
+        4,
+        COUNT,
+        CONSENSUS,
+        """Parts a node that does not lead a group may have on their way to its leader; more wait and
+        go together.""",
+        low=1,
+        high=1024,
+    )
+    inflight_reads_max: int = setting(
+        2,
+        COUNT,
+        CONSENSUS,
+        "Batches of reads that may wait for a read index at the same time, per group; more wait and go together.",
+        low=1,
+        high=1024,
+    )
     inflight_entries_max: int = setting(
-        64,
+        4,
         COUNT,
         CONSENSUS,
         "Entries a leader may have proposed and not yet committed, per group.",

@@ -1,0 +1,432 @@
+"""A lane: the way of this node's clients into one group, whether the node leads it, follows it or only knows it.
+
+Ties together what the group has on this node: the origin of writes, the reader, and the replica if
+there is one.  Decides where requests go (propose here, forward, or wait), makes entries, applies, and
+hands answers back.  Synchronous: every effect goes through `Host`, time comes in as an argument.
+
+Always true: a write leaves a lane as a part with a frozen sequence; a read is executed only at an
+index that a current leader confirmed after the read was submitted; when the route to the leader
+changes, everything unanswered is sent or asked again.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from redraft.base.config import Config
+from redraft.commands.keyspace import ExpiredKeyError
+from redraft.replica.apply import Answer
+from redraft.replica.origin import MISCONF, Origin, SentPart
+from redraft.replica.part import part_identity
+from redraft.replica.reads import ReadBatch, Reader
+from redraft.replica.replica import Replica
+from redraft.replica.request import Request
+from redraft.topology.cluster_map import Group
+from redraft.transport.messages import (
+    ExpireRequest,
+    ForwardPart,
+    ForwardRead,
+    NodeMessage,
+    Outcome,
+    PartReply,
+    ReadIndexReply,
+    ReadIndexRequest,
+    ReadReply,
+)
+
+Route = tuple[int, int, int]
+"""(leader, term, link session): what a part or an asking was sent on; another route means: send again."""
+
+APPLY_SLICE_BYTES = 256 * 1024
+REASK_MS = 150.0
+"""How long a follower waits for its leader's read index before it asks again under a fresh id."""
+
+
+class Host(Protocol):
+    """What a lane may ask of its node."""
+
+    node_id: int
+    incarnation: int
+    config: Config
+
+    def send(self, peer: int, group: int, message: NodeMessage) -> None: ...
+    def link_session(self, peer: int) -> int: ...
+    def leader_claim(self, group: int) -> tuple[int, int]: ...
+    def round(self) -> int: ...
+    def confirmed_round(self, group: Group) -> int: ...
+    def lease_holds(self, group: Group) -> bool: ...
+    def wall_ms(self) -> float: ...
+    def now_ms(self) -> float: ...
+    def deny_oom(self, group: Group) -> bool: ...
+    def has_room(self, size: int) -> bool: ...
+    def touch(self, lane: Lane) -> None: ...
+
+
+class Lane:
+    """One group as this node's clients see it."""
+
+    __slots__ = (
+        "_ask_id",
+        "_expiry_index",
+        "_forwarded_reads",
+        "_host",
+        "_retry",
+        "_route",
+        "group",
+        "group_id",
+        "origin",
+        "reader",
+        "replica",
+    )
+
+    def __init__(self, host: Host, group: Group, replica: Replica | None) -> None:
+        config = host.config
+        self._host = host
+        self.group = group
+        self.group_id = group.group_id
+        self.replica = replica
+        self.origin = Origin(
+            host.node_id,
+            host.incarnation,
+            bytes_max=config.entry_bytes_max,
+            commands_max=config.entry_commands_max,
+        )
+        self.reader = Reader(asked_max=config.inflight_reads_max)
+        self._route: Route | None = None
+        self._retry = False
+        self._ask_id = 0
+        self._expiry_index = 0
+        self._forwarded_reads: dict[int, ReadBatch] = {}
+
+    # ---- requests ----
+
+    def submit(self, request: Request) -> None:
+        """Take a request of a client; the next pump sends it on its way."""
+        if request.write:
+            self.origin.submit(request)
+        else:
+            self.reader.pending.append(request)
+        self._host.touch(self)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits here, so that no timer has to look at this lane."""
+        origin, reader = self.origin, self.reader
+        return not (
+            origin.pending
+            or origin.inflight
+            or reader.pending
+            or reader.asked
+            or reader.ready
+            or reader.unexpired
+            or self._forwarded_reads
+        )
+
+    @property
+    def reachable(self) -> bool:
+        """Whether requests can go to a leader now."""
+        return self._current_route() is not None
+
+    def pump(self) -> None:
+        """Send on what can go now: parts to the leader or into an entry, reads to their asking."""
+        route = self._current_route()
+        if route != self._route:
+            self._change_route(route)
+        if route is None:
+            return
+        replica = self.replica
+        if replica is not None and route[0] == self._host.node_id:
+            self._pump_leader(replica, route)
+        else:
+            self._pump_follower(route)
+
+    def _current_route(self) -> Route | None:
+        host, replica = self._host, self.replica
+        if replica is None:
+            leader, term = host.leader_claim(self.group_id)
+        else:
+            leader, term = replica.raft.leader_id, replica.raft.term
+            if leader == host.node_id:
+                return (leader, term, 0) if replica.proposes else None
+        session = host.link_session(leader) if leader else 0
+        return (leader, term, session) if session else None
+
+    def _change_route(self, route: Route | None) -> None:
+        if self._route is None and route is not None:
+            for part in self.origin.inflight.values():
+                part.route = None
+        self._route = route
+        self.reader.reset()
+        for batch in self._forwarded_reads.values():
+            self.reader.pending[:0] = batch.requests
+        self._forwarded_reads.clear()
+        if route is None:
+            return
+        for part in self.origin.unsent(route):
+            self._send_part(part, route)
+
+    def _send_part(self, part: SentPart, route: Route) -> None:
+        part.route = route
+        part.sends += 1
+        if route[0] == self._host.node_id:
+            assert self.replica is not None
+            self.replica.offer(part.data)
+        else:
+            self._host.send(route[0], self.group_id, ForwardPart(part.data))
+
+    # ---- at the leader ----
+
+    def _pump_leader(self, replica: Replica, route: Route) -> None:
+        host, origin, config = self._host, self.origin, self._host.config
+        window = config.inflight_entries_max
+        while (origin.pending or replica.parts) and replica.inflight_entries < window:
+            while origin.pending and replica.parts_bytes < config.entry_bytes_max:
+                part = origin.form(host.now_ms())
+                assert part is not None
+                if not host.has_room(len(part.data)):
+                    part.sends = 1
+                    origin.refuse(part.sequence, MISCONF)
+                    continue
+                self._send_part(part, route)
+            if not replica.parts:
+                break
+            replica.propose(self._clock_ms(replica), host.deny_oom(self.group), config.entry_bytes_max)
+        reader = self.reader
+        if reader.may_ask and replica.raft.committed_in_term:
+            self._open_reads(replica)
+
+    def _open_reads(self, replica: Replica) -> None:
+        host, reader = self._host, self.reader
+        index, clock_ms = replica.raft.commit_index, self._clock_ms(replica)
+        if len(self.group.voters) == 1 or (host.config.read_mode == "lease" and host.lease_holds(self.group)):
+            reader.ask(0, index, clock_ms, host.now_ms())
+            self._tell(reader.confirmed(0))
+            self.run_reads()
+        else:
+            reader.ask(host.round(), index, clock_ms, host.now_ms())
+
+    def confirm_reads(self) -> None:
+        """A peer answered a round: batches it confirms become readable."""
+        if self.reader.asked and self.replica is not None and self.replica.leads:
+            told = self.reader.confirmed(self._host.confirmed_round(self.group))
+            if told:
+                self._tell(told)
+            self.run_reads()
+            if self.reader.may_ask:
+                self._host.touch(self)
+
+    def _tell(self, told: list[tuple[int, int, int, int]]) -> None:
+        for peer, request_id, index, clock_ms in told:
+            self._host.send(peer, self.group_id, ReadIndexReply(request_id, True, index, clock_ms))
+
+    def _clock_ms(self, replica: Replica) -> int:
+        assert replica.clock is not None
+        return replica.clock.read(self._host.wall_ms(), self._host.now_ms())
+
+    def _propose_expiry(self, replica: Replica) -> None:
+        if replica.proposes and self._expiry_index <= replica.applier.applied_index:
+            replica.propose_expiry(self._clock_ms(replica))
+            self._expiry_index = replica.raft.last_index
+            self._host.touch(self)
+
+    # ---- away from the leader ----
+
+    def _pump_follower(self, route: Route) -> None:
+        host, origin, reader = self._host, self.origin, self.reader
+        while origin.pending and len(origin.inflight) < host.config.inflight_parts_max:
+            part = origin.form(host.now_ms())
+            assert part is not None
+            self._send_part(part, route)
+        if not reader.may_ask:
+            return
+        self._ask_id += 1
+        if self.replica is not None:
+            reader.ask(self._ask_id, 0, 0, host.now_ms())
+            host.send(route[0], self.group_id, ReadIndexRequest(self._ask_id))
+        else:
+            proto = reader.pending[0].proto  # one protocol a message; the others go with the next
+            requests = [request for request in reader.pending if request.proto == proto]
+            reader.pending = [request for request in reader.pending if request.proto != proto]
+            self._forwarded_reads[self._ask_id] = ReadBatch(self._ask_id, requests, asked_ms=host.now_ms())
+            data = b"".join([request.data for request in requests])
+            count = sum(request.count for request in requests)
+            host.send(route[0], self.group_id, ForwardRead(self._ask_id, ((count, proto),), data))
+            if reader.pending:
+                host.touch(self)
+
+    # ---- what peers say ----
+
+    def on_forward_part(self, peer: int, message: ForwardPart) -> None:
+        """A peer's part for a group that it thinks this node leads."""
+        replica, part = self.replica, message.part
+        origin, incarnation, sequence = part_identity(part)
+        if replica is None or not replica.leads or replica.raft.transferring_to:
+            self._reply_part(peer, incarnation, sequence, Outcome.NOT_LEADER, [])
+            return
+        known = replica.applier.sessions.answered(origin, incarnation, sequence)
+        if known is not None:
+            self._reply_part(peer, incarnation, sequence, Outcome.DONE, known)
+        elif not self._host.has_room(len(part)):
+            self._reply_part(peer, incarnation, sequence, Outcome.REFUSED, [MISCONF])
+        else:
+            replica.offer(part)
+            self._host.touch(self)
+
+    def _reply_part(
+        self, peer: int, incarnation: int, sequence: int, outcome: Outcome, replies: list[bytes]
+    ) -> None:
+        self._host.send(peer, self.group_id, PartReply(incarnation, sequence, outcome, replies))
+
+    def on_part_reply(self, peer: int, message: PartReply) -> None:
+        """The leader answers a part of this node."""
+        if message.origin_incarnation != self._host.incarnation:
+            return
+        if message.outcome == Outcome.DONE:
+            self.origin.resolve(message.sequence, message.replies)
+        elif message.outcome == Outcome.REFUSED:
+            self.origin.refuse(message.sequence, message.replies[0])
+        elif message.sequence in self.origin.inflight:
+            self._retry = self._route is not None and self._route[0] == peer
+        self._host.touch(self)
+
+    def on_read_index_request(self, peer: int, message: ReadIndexRequest) -> None:
+        """A follower asks for the read index; it is told once leadership is confirmed, or at once that it can't."""
+        if self.replica is None or not self.replica.proposes:
+            self._host.send(peer, self.group_id, ReadIndexReply(message.request_id, False, 0, 0))
+            return
+        self.reader.remotes.append((peer, message.request_id))
+        self._host.touch(self)
+
+    def on_read_index_reply(self, message: ReadIndexReply) -> None:
+        """The leader's read index for one of this follower's batches; a refusal is asked again by the timer."""
+        if message.ok:
+            self.reader.answered(message.request_id, message.read_index, message.clock_ms)
+            self.run_reads()
+            self._host.touch(self)
+
+    def on_forward_read(self, peer: int, message: ForwardRead) -> None:
+        """Reads of a node that has no replica; executed here like this node's own."""
+        self.submit(ForwardedRead(self._host, peer, self.group_id, message))
+
+    def on_read_reply(self, message: ReadReply) -> None:
+        """Replies to reads this node forwarded."""
+        batch = self._forwarded_reads.pop(message.request_id, None)
+        if batch is None:
+            return
+        at = 0
+        for request in batch.requests:
+            request.complete(message.replies[at : at + request.count])
+            at += request.count
+        self._host.touch(self)
+
+    def on_expire_request(self) -> None:
+        """A follower's read met a key past its deadline."""
+        if self.replica is not None:
+            self._propose_expiry(self.replica)
+
+    # ---- apply and execute ----
+
+    def apply(self) -> bool:
+        """Apply one slice, answer its parts, execute reads that waited for it; True while more is committed."""
+        replica, host = self.replica, self._host
+        if replica is None:
+            return False
+        applier = replica.applier
+        if applier.applied_index < replica.raft.commit_index:
+            self._answer(replica, replica.apply(APPLY_SLICE_BYTES))
+            if replica.clock is None and replica.leads:
+                replica.start_clock(host.wall_ms(), host.now_ms())
+            host.touch(self)
+            if self.reader.unexpired and self._expiry_index <= applier.applied_index:
+                self.reader.recheck()
+            if self.reader.ready:
+                self.run_reads()
+        return applier.applied_index < replica.raft.commit_index
+
+    def _answer(self, replica: Replica, answers: list[Answer]) -> None:
+        host, leads = self._host, replica.leads
+        for origin, incarnation, sequence, replies in answers:
+            if origin == host.node_id:
+                if incarnation == host.incarnation:
+                    self.origin.resolve(sequence, replies)
+            elif leads:
+                self._reply_part(origin, incarnation, sequence, Outcome.DONE, replies)
+
+    def run_reads(self) -> None:
+        """Execute every batch whose read index is applied here."""
+        replica = self.replica
+        assert replica is not None
+        while (batch := self.reader.readable(replica.applier.applied_index)) is not None:
+            requests = batch.requests
+            marks = [(request.count, request.proto) for request in requests]
+            data = b"".join([request.data for request in requests]) if len(requests) > 1 else requests[0].data
+            try:
+                replies = replica.applier.read(data, marks, batch.clock_ms)
+            except ExpiredKeyError:
+                self._run_one_by_one(replica, batch)
+                continue
+            at = 0
+            for request in requests:
+                request.complete(replies[at : at + request.count])
+                at += request.count
+
+    def _run_one_by_one(self, replica: Replica, batch: ReadBatch) -> None:
+        for request in batch.requests:
+            try:
+                replies = replica.applier.read(request.data, [(request.count, request.proto)], batch.clock_ms)
+            except ExpiredKeyError:
+                self.reader.unexpired.append(request)
+                continue
+            request.complete(replies)
+        if self.reader.unexpired:
+            if replica.leads:
+                self._propose_expiry(replica)
+            elif self._route is not None:
+                self._host.send(self._route[0], self.group_id, ExpireRequest(batch.clock_ms))
+
+    # ---- time ----
+
+    def tick(self, now_ms: float) -> None:
+        """Look after what waits: too long, for an expiry, or for an answer that was lost."""
+        config, reader = self._host.config, self.reader
+        self.origin.expire(now_ms, config.leader_wait_ms, config.request_timeout_ms)
+        reader.expire(now_ms, config.leader_wait_ms)
+        for batch in self._forwarded_reads.values():
+            if now_ms - batch.asked_ms > config.leader_wait_ms:
+                reader.pending.extend(batch.requests)  # too old for another try: answered just below
+                batch.requests = []
+        self._forwarded_reads = {key: batch for key, batch in self._forwarded_reads.items() if batch.requests}
+        reader.recheck()
+        if self._retry:  # refused by a node that does not lead (yet): the next pump sends everything again
+            self._retry, self._route = False, None
+        if reader.asked and now_ms - reader.asked[0].asked_ms > REASK_MS:
+            leads = self.replica is not None and self.replica.leads
+            if not leads:
+                reader.reset()
+        self._host.touch(self)
+
+    def sweep(self) -> None:
+        """At the leader: propose the removal of keys that are due."""
+        replica = self.replica
+        if replica is not None and replica.proposes:
+            due = replica.applier.keyspace.next_deadline_ms()
+            if due is not None and due <= self._clock_ms(replica):
+                self._propose_expiry(replica)
+
+
+class ForwardedRead(Request):
+    """Reads of a peer that has no replica of the group; the replies go back over its link."""
+
+    __slots__ = ("_host", "_peer", "_request_id")
+
+    def __init__(self, host: Host, peer: int, group: int, message: ForwardRead) -> None:
+        ((count, proto),) = message.marks
+        super().__init__(group, message.data, count, proto, write=False)
+        self._host = host
+        self._peer = peer
+        self._request_id = message.request_id
+        self.submitted_ms = host.now_ms()
+
+    def complete(self, replies: list[bytes]) -> None:
+        """Send the replies back."""
+        self._host.send(self._peer, self.group, ReadReply(self._request_id, Outcome.DONE, replies))

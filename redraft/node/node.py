@@ -1,0 +1,520 @@
+"""The node's logic: frames, requests, durability and ticks in; frames, log records and replies out.
+
+Synchronous and without I/O of its own, so that a whole cluster can run in one process: sockets are
+`PeerLink`s, the disk is a `NodeLog`, time is a `Clock`.  Whoever drives it calls the `on_…` methods
+and `submit` as things happen and then `flush` once, which does everything that follows, in an order
+that keeps the promises: parts become entries; liveness leaves before votes; entries leave for the
+followers before the own log is synced; what claims durability waits in `_gated`; apply comes last.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from redraft.base.config import Config
+from redraft.base.limits import TICK_MS
+from redraft.control.leaders import choose_successor, choose_transfer
+from redraft.node.clock import Clock
+from redraft.node.lane import Lane
+from redraft.raft.core import Raft, RaftConfig, Role
+from redraft.raft.liveness import Liveness
+from redraft.raft.log import LogView
+from redraft.raft.messages import (
+    DISK_FULL,
+    OVER_MEMORY,
+    AppendEntries,
+    AppendReply,
+    Leads,
+    Ping,
+    Pong,
+    RequestVote,
+    Support,
+    TimeoutNow,
+    VoteReply,
+    Withdraw,
+)
+from redraft.replica.apply import Applier
+from redraft.replica.replica import Replica
+from redraft.replica.request import Request
+from redraft.topology.cluster_map import ClusterMap, Group
+from redraft.transport.messages import (
+    ExpireRequest,
+    ForwardPart,
+    ForwardRead,
+    PartReply,
+    ReadIndexReply,
+    ReadIndexRequest,
+    ReadReply,
+)
+
+LIVENESS_GROUP = 0
+SWEEP_MS = 100.0
+"""How often a leader looks for keys past their deadline."""
+BALANCE_MS = 500.0
+"""How often a leader considers handing a group to the node that should lead it."""
+SETTLED_MS = 1500.0
+"""How long a link must stand before its node is trusted with leadership again."""
+BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+"""Request bytes waiting in the node beyond which sockets are not read."""
+
+log = logging.getLogger("redraft.node")
+
+
+class PeerLink(Protocol):
+    """An established link to one peer: first in, first out, until it closes."""
+
+    session: int
+
+    def send(self, group: int, message: Any) -> None: ...
+    def flush(self) -> None: ...
+
+
+class NodeLog(Protocol):
+    """The node's shared log (`redraft.wal`)."""
+
+    def group(self, gid: int) -> LogView: ...
+    def flush(self) -> int: ...
+    def take_durable(self) -> int: ...
+    def has_room(self, size: int) -> bool: ...
+
+
+class Node:
+    """One node: its lanes, their replicas, its peers."""
+
+    def __init__(
+        self,
+        config: Config,
+        cluster: ClusterMap,
+        node_id: int,
+        incarnation: int,
+        node_log: NodeLog,
+        clock: Clock,
+        *,
+        make_applier: Callable[[Group, LogView], Applier],
+        rng: random.Random,
+        first_start: bool,
+    ) -> None:
+        self.config = config
+        self.cluster = cluster
+        self.node_id = node_id
+        self.incarnation = incarnation
+        self.group_of_slot = cluster.group_of_slot
+        self.single_group = len(cluster.groups) == 1
+        self.stopping = False
+        self.started_ms = clock.now_ms()
+        self.over_memory = False
+        self._log = node_log
+        self._clock = clock
+        self._links: dict[int, PeerLink] = {}
+        self._linked_since: dict[int, float] = {}
+        self._round = 0
+        self._gated: deque[tuple[int, Replica, Any]] = deque()
+        self._touched: set[Lane] = set()
+        self._busy: set[Lane] = set()
+        self._stepped: set[Replica] = set()
+        self._applying: set[Lane] = set()
+        self._reading: set[Lane] = set()
+        self._wall_offset_ms = 0.0
+        self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
+        self.lanes: dict[int, Lane] = {}
+        self.replicas: dict[int, Replica] = {}
+        self.liveness = Liveness(node_id, self._supports, incarnation=incarnation)
+        now = self.now_ms()
+        for group in cluster.groups:
+            replica = None
+            if node_id in group.voters:
+                view = node_log.group(group.group_id)
+                raft = Raft(
+                    node_id=node_id,
+                    voters=group.voters,
+                    log=view,
+                    config=RaftConfig(
+                        election_timeout_ms=config.election_timeout_ms,
+                        inflight_appends_max=config.inflight_appends_max,
+                        inflight_bytes_max=config.inflight_bytes_max,
+                        append_bytes_max=config.append_bytes_max,
+                    ),
+                    random=rng.random,
+                    now_ms=now,
+                    may_vote_from_ms=0.0 if first_start else now + config.election_timeout_ms,
+                )
+                replica = Replica(group, raft, make_applier(group, view), lambda: rng.getrandbits(64))
+                self.replicas[group.group_id] = replica
+            self.lanes[group.group_id] = Lane(self, group, replica)
+        self._handlers: dict[type, Callable[[int, int, Any], None]] = {
+            **dict.fromkeys((AppendEntries, AppendReply, VoteReply, TimeoutNow), self._on_raft),
+            RequestVote: self._on_request_vote,
+            Pong: self._on_pong,
+            **dict.fromkeys((Ping, Leads, Support, Withdraw), self._on_liveness),
+            ForwardPart: lambda peer, group, message: self.lanes[group].on_forward_part(peer, message),
+            PartReply: lambda peer, group, message: self.lanes[group].on_part_reply(peer, message),
+            ReadIndexRequest: lambda peer, group, message: self.lanes[group].on_read_index_request(
+                peer, message
+            ),
+            ReadIndexReply: lambda _peer, group, message: self.lanes[group].on_read_index_reply(message),
+            ForwardRead: lambda peer, group, message: self.lanes[group].on_forward_read(peer, message),
+            ReadReply: lambda _peer, group, message: self.lanes[group].on_read_reply(message),
+            ExpireRequest: lambda _peer, group, _message: self.lanes[group].on_expire_request(),
+        }
+
+    # ---- inputs ----
+
+    def submit(self, request: Request) -> None:
+        """Take a client's request; it is completed later, or within the next `flush`."""
+        request.submitted_ms = self.now_ms()
+        lane = self.lanes[request.group]
+        self._busy.add(lane)
+        lane.submit(request)
+
+    def on_frame(self, peer: int, group: int, message: object) -> None:
+        """Take one message of a peer; a group this node does not know is ignored."""
+        if group in self.lanes or group == LIVENESS_GROUP:
+            self._handlers[type(message)](peer, group, message)
+
+    def on_link_up(self, peer: int, link: PeerLink) -> None:
+        """A link to `peer` is established; everything said on an older one may be lost."""
+        if peer in self._links:
+            self.on_link_down(peer)
+        now = self.now_ms()
+        self._links[peer] = link
+        self._linked_since[peer] = now
+        self.liveness.link_up(peer, now)
+        self._ping(now)
+        for group, replica in self.replicas.items():
+            if replica.leads:
+                replica.raft.peer_reset(peer)
+                self._stepped.add(replica)
+            self._touched.add(self.lanes[group])
+
+    def on_link_down(self, peer: int) -> None:
+        """The link to `peer` broke: its process is gone, or the network is."""
+        if self._links.pop(peer, None) is None:
+            return
+        now = self.now_ms()
+        self.liveness.link_down(peer, now)
+        for replica in self.replicas.values():
+            if replica.raft.leader_id == peer and self.config.read_mode != "lease":
+                replica.raft.leader_lost(now)
+                self._after_step(replica)
+        self._touched.update(self.lanes.values())
+
+    def on_durable(self) -> None:
+        """The log's writer reports progress; raises StorageFailedError when a write or sync failed."""
+        self._release_gated(self._log.take_durable())
+
+    def tick(self) -> None:
+        """Every TICK_MS: elections, heartbeats, time-outs, expiry, balance."""
+        now = self.now_ms()
+        self._tick_raft(now)
+        for lane in [lane for lane in self._busy if lane.idle]:
+            self._busy.discard(lane)
+        for lane in self._busy:
+            lane.tick(now)
+        if now - self._pinged_ms >= self.config.heartbeat_ms - TICK_MS / 2:
+            self._heartbeat(now)
+        if now - self._swept_ms >= SWEEP_MS:
+            self._swept_ms = now
+            self._measure()
+            for lane in self.lanes.values():
+                lane.sweep()
+        if now - self._balanced_ms >= BALANCE_MS:
+            self._balanced_ms = now
+            if not self.stopping:
+                self._balance(now)
+
+    # ---- the cycle ----
+
+    def flush(self) -> bool:
+        """Do all that follows from the inputs since the last flush; True when there is more to apply at once."""
+        self._pump()
+        self._collect()
+        self._flush_links()
+        more = self._apply()
+        self._pump()
+        self._collect()
+        self._flush_links()
+        return more or bool(self._touched)
+
+    def _pump(self) -> None:
+        self._round = 0  # reads may share a round only if it has not been sent yet
+        lanes, self._touched = self._touched, set()
+        for lane in lanes:
+            lane.pump()
+
+    def _collect(self) -> None:
+        """Carry out what the cores decided: liveness first, then messages, then the log."""
+        self._send_liveness()
+        stepped, self._stepped = self._stepped, set()
+        outputs = []
+        wrote = False
+        for replica in stepped:
+            output = replica.raft.take_output()
+            if output is None:
+                continue
+            group = replica.group.group_id
+            for peer, message in output.messages:
+                self.send(peer, group, message)
+            if output.wrote or output.gated:
+                outputs.append((replica, output))
+                wrote = wrote or output.wrote
+            if replica.applier.applied_index < replica.raft.commit_index:
+                self._applying.add(self.lanes[group])
+        if outputs:
+            lsn = self._log.flush()
+            for replica, output in outputs:
+                self._gated.append((lsn, replica, output))
+
+    def _release_gated(self, durable_lsn: int) -> None:
+        gated = self._gated
+        while gated and gated[0][0] <= durable_lsn:
+            _lsn, replica, output = gated.popleft()
+            group = replica.group.group_id
+            for peer, message in output.gated:
+                self.send(peer, group, message)
+            if output.wrote:
+                replica.raft.durable(*output.stable)
+                self._after_step(replica)
+
+    def _apply(self) -> bool:
+        applying, self._applying = self._applying, set()
+        for lane in applying:
+            if lane.apply():
+                self._applying.add(lane)
+        reading, self._reading = self._reading, set()
+        for lane in reading:
+            lane.confirm_reads()
+        return bool(self._applying)
+
+    def _after_step(self, replica: Replica) -> None:
+        """Notice what a step changed: leadership, commit, something to send."""
+        group = replica.group.group_id
+        lane = self.lanes[group]
+        self._stepped.add(replica)
+        raft = replica.raft
+        if replica.leadership_changed():
+            self._leadership_changed(replica)
+        if replica.applier.applied_index < raft.commit_index:
+            self._applying.add(lane)
+            if replica.parts or lane.origin.pending:
+                self._touched.add(lane)  # the window has room again
+
+    def _leadership_changed(self, replica: Replica) -> None:
+        raft, group = replica.raft, replica.group.group_id
+        if replica.leads:
+            self.liveness.lead(group, raft.term)
+            log.info("group %d: this node leads in term %d", group, raft.term)
+        else:
+            self.liveness.unlead(group)
+            if raft.leader_id:
+                log.debug("group %d: node %d leads in term %d", group, raft.leader_id, raft.term)
+        self.liveness.recheck(group)
+        self._touched.add(self.lanes[group])
+
+    # ---- raft and liveness ----
+
+    def _on_raft(self, peer: int, group: int, message: Any) -> None:
+        replica = self.replicas.get(group)
+        if replica is not None:
+            replica.raft.step(peer, message, self.now_ms())
+            self._after_step(replica)
+
+    def _on_request_vote(self, peer: int, group: int, message: RequestVote) -> None:
+        replica = self.replicas.get(group)
+        if replica is not None:
+            self._refresh_leader(replica)
+            self._on_raft(peer, group, message)
+
+    def _refresh_leader(self, replica: Replica) -> None:
+        """Tell a follower's core when its leader was last vouched for: liveness knows, the core is asked late."""
+        raft = replica.raft
+        leader = raft.leader_id
+        if leader and leader != self.node_id and leader in self._links:
+            raft.leader_heard(self.liveness.vouched_ms(leader, replica.group.group_id, raft.term))
+
+    def _on_liveness(self, peer: int, _group: int, message: Any) -> None:
+        self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
+        self._send_liveness()
+
+    def _on_pong(self, peer: int, _group: int, message: Pong) -> None:
+        self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
+        for group, replica in self.replicas.items():
+            if replica.leads and self.lanes[group].reader.asked:
+                self._reading.add(self.lanes[group])
+
+    def _supports(self, peer: int, group: int, term: int) -> bool:
+        replica = self.replicas.get(group)
+        return replica is not None and replica.raft.term == term and replica.raft.leader_id == peer
+
+    def _send_liveness(self) -> None:
+        for peer, message in self.liveness.take_messages():
+            self.send(peer, LIVENESS_GROUP, message)
+
+    def _tick_raft(self, now: float) -> None:
+        for replica in self.replicas.values():
+            raft = replica.raft
+            if raft.next_deadline_ms() <= now:
+                self._refresh_leader(replica)
+                raft.tick(now)
+                self._after_step(replica)
+
+    def _ping(self, now: float) -> int:
+        return self.liveness.open_round(now, self._clock.wall_ms(), self._flags())
+
+    def _heartbeat(self, now: float) -> None:
+        self._pinged_ms = now
+        self._ping(now)
+        for group, replica in self.replicas.items():
+            if replica.leads and len(replica.group.voters) > 1:
+                contact = self.liveness.quorum_contact(group, replica.group.voters)
+                replica.raft.quorum_contact(contact, now)
+                self._after_step(replica)
+        offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
+        self._wall_offset_ms = offsets[(len(offsets) - 1) // 2]
+
+    def _flags(self) -> int:
+        return (OVER_MEMORY if self.over_memory else 0) | (0 if self._log.has_room(0) else DISK_FULL)
+
+    def _measure(self) -> None:
+        limit = self.config.maxmemory
+        if limit:
+            used = sum(replica.applier.keyspace.used_bytes for replica in self.replicas.values())
+            self.over_memory = used > limit
+        else:
+            self.over_memory = False
+
+    # ---- leaders where they should be ----
+
+    def _usable(self, voter: int, group: Group, now: float) -> bool:
+        if voter == self.node_id:
+            return True
+        if voter not in self._links or now - self._linked_since[voter] < SETTLED_MS:
+            return False
+        raft = self.replicas[group.group_id].raft
+        progress = raft.progress.get(voter)
+        flags = self.liveness.peer_state(voter).flags
+        return progress is not None and progress.match_index >= raft.commit_index and not flags & DISK_FULL
+
+    def _balance(self, now: float) -> None:
+        if now - self.started_ms < SETTLED_MS:
+            return
+        led = [r.group for r in self.replicas.values() if r.leads and r.proposes]
+        move = choose_transfer(self.node_id, led, lambda voter, group: self._usable(voter, group, now))
+        if move is not None:
+            group, target = move
+            log.info("group %d: handing leadership to node %d, where it belongs", group.group_id, target)
+            self._transfer(group, target, now)
+
+    def _transfer(self, group: Group, target: int, now: float) -> None:
+        replica = self.replicas[group.group_id]
+        replica.raft.transfer(target, now)
+        self._after_step(replica)
+
+    def hand_over(self) -> bool:
+        """For a graceful stop: hand every led group to a living voter; True once none is left to hand over."""
+        self.stopping = True
+        now, done = self.now_ms(), True
+        for replica in self.replicas.values():
+            raft = replica.raft
+            if raft.role is not Role.LEADER:
+                continue
+            successor = choose_successor(
+                self.node_id,
+                replica.group,
+                lambda voter, raft=raft: raft.progress[voter].match_index,  # type: ignore[misc]
+                lambda voter: voter in self._links,
+            )
+            if successor:
+                done = False
+                if not raft.transferring_to:
+                    self._transfer(replica.group, successor, now)
+        return done
+
+    # ---- what lanes and the client side ask ----
+
+    def send(self, peer: int, group: int, message: Any) -> None:
+        """Queue a message for a peer; without a link it is lost, as on any network."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.send(group, message)
+
+    def link_session(self, peer: int) -> int:
+        """Return the number of the link to a peer, 0 when there is none; a new link has a new number."""
+        link = self._links.get(peer)
+        return link.session if link is not None else 0
+
+    def leader_claim(self, group: int) -> tuple[int, int]:
+        """Return (leader, term) of a group as peers claim it, for groups without a replica here."""
+        return self.liveness.leader_claim(group)
+
+    def round(self) -> int:
+        """Return the round that reads of this cycle share; opened at the first call in a cycle."""
+        if not self._round:
+            self._round = self._ping(self.now_ms())
+        return self._round
+
+    def confirmed_round(self, group: Group) -> int:
+        """Return the latest round in which a quorum confirmed this node's leadership of `group`."""
+        return self.liveness.confirmed_round(group.group_id, group.voters)
+
+    def lease_holds(self, group: Group) -> bool:
+        """Whether a quorum promised, within the lease, to elect nobody else."""
+        if self.replicas[group.group_id].raft.transferred_in_term:
+            return False
+        contact = self.liveness.quorum_contact(group.group_id, group.voters)
+        return self.now_ms() < contact + self.config.lease_ms
+
+    def wall_ms(self) -> float:
+        """Return the quorum's median wall clock."""
+        return self._clock.wall_ms() + self._wall_offset_ms
+
+    def now_ms(self) -> float:
+        """Return monotonic time."""
+        return self._clock.now_ms()
+
+    def deny_oom(self, group: Group) -> bool:
+        """Whether a voter of `group` is over its memory limit, so that growing commands must be refused."""
+        return self.over_memory or any(
+            self.liveness.peer_state(voter).flags & OVER_MEMORY for voter in group.voters if voter in self._links
+        )
+
+    def has_room(self, size: int) -> bool:
+        """Whether the log has room for `size` more bytes."""
+        return self._log.has_room(size)
+
+    def touch(self, lane: Lane) -> None:
+        """Let the next flush pump this lane."""
+        self._touched.add(lane)
+        if lane.replica is not None:
+            self._stepped.add(lane.replica)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether so many requests wait that sockets should not be read for now."""
+        return sum(lane.origin.pending_bytes for lane in self._busy) > BACKLOG_BYTES_MAX
+
+    def leader_of(self, group: int) -> int:
+        """Return the node that leads a group as far as this node knows, 0 if unknown."""
+        replica = self.replicas.get(group)
+        return replica.raft.leader_id if replica is not None else self.leader_claim(group)[0]
+
+    def leads(self, group: int) -> bool:
+        """Whether this node leads a group."""
+        replica = self.replicas.get(group)
+        return replica is not None and replica.leads
+
+    def linked(self) -> Iterable[int]:
+        """Return the peers with an established link."""
+        return self._links.keys()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every group has a leader that this node can reach."""
+        return all(lane.reachable for lane in self.lanes.values())
+
+    def _flush_links(self) -> None:
+        for link in self._links.values():
+            link.flush()

@@ -1,0 +1,90 @@
+"""Apply: committed entries become state and replies; a pure function of (state, entry).
+
+Runs behind commit, in slices of whole entries limited by bytes, and never waits.  Always true:
+entries are applied once each, in order; `applied_index` moves only after all of an entry's effects;
+time is the entry's clock and chance its seed.  Sessions decide which parts execute (`sessions`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from redraft.commands.execute import Context, execute_batch
+from redraft.commands.keyspace import Keyspace
+from redraft.raft.log import LogView
+from redraft.raft.types import Entry, EntryKind
+from redraft.replica.part import decode_header, decode_parts
+from redraft.replica.sessions import Sessions
+
+EXPIRE_KEYS_MAX = 1000
+"""Keys one EXPIRE entry removes; the sweep proposes another while more are due."""
+
+
+class Answer(NamedTuple):
+    """What the log answered to one part."""
+
+    origin: int
+    incarnation: int
+    sequence: int
+    replies: list[bytes]
+
+
+class AppliedLog(Protocol):
+    """Where apply reads entries from, and tells which it needs no more."""
+
+    def slice(self, low: int, high: int, bytes_max: int) -> list[Entry]: ...
+
+
+class Applier:
+    """The state of one group on this node and the place in the log it has reached."""
+
+    __slots__ = ("_context", "_log", "applied_index", "clock_ms", "expired_keys", "keyspace", "sessions")
+
+    def __init__(self, keyspace: Keyspace, log: LogView) -> None:
+        self._log = log
+        self.keyspace = keyspace
+        self.sessions = Sessions()
+        self.applied_index = 0
+        self.clock_ms = 0
+        self.expired_keys = 0
+        self._context = Context(keyspace)
+
+    def apply_slice(self, commit_index: int, bytes_max: int) -> list[Answer]:
+        """Apply entries after `applied_index` up to `commit_index`, about `bytes_max` bytes of them."""
+        answers: list[Answer] = []
+        for entry in self._log.slice(self.applied_index + 1, commit_index + 1, bytes_max):
+            assert entry.index == self.applied_index + 1, "entries are applied in order, once each"
+            if entry.kind == EntryKind.PARTS:
+                self._apply_parts(entry.data, answers)
+            elif entry.kind == EntryKind.EXPIRE:
+                self._apply_expire(entry.data)
+            self.applied_index = entry.index
+        return answers
+
+    def read(self, data: bytes, marks: list[tuple[int, int]], clock_ms: int) -> list[bytes]:
+        """Execute reads on the applied state; ExpiredKeyError when one meets a key past its deadline."""
+        context = self._context
+        context.begin(now_ms=max(clock_ms, self.clock_ms), seed=0, write=False, deny_oom=False)
+        return execute_batch(context, data, marks)
+
+    def _apply_parts(self, payload: bytes, answers: list[Answer]) -> None:
+        header = decode_header(payload)
+        assert header.clock_ms >= self.clock_ms, "a group's clock never runs back"
+        self.clock_ms = header.clock_ms
+        context = self._context
+        context.begin(now_ms=header.clock_ms, seed=header.seed, write=True, deny_oom=header.deny_oom)
+        for part in decode_parts(payload, header.parts):
+            session = self.sessions.admit(part)
+            if session is None:
+                continue
+            replies = session.replies.get(part.sequence)
+            if replies is None:
+                replies = execute_batch(context, part.commands, part.marks)
+                session.replies[part.sequence] = replies
+            answers.append(Answer(part.origin, part.incarnation, part.sequence, replies))
+
+    def _apply_expire(self, payload: bytes) -> None:
+        header = decode_header(payload)
+        assert header.clock_ms >= self.clock_ms, "a group's clock never runs back"
+        self.clock_ms = header.clock_ms
+        self.expired_keys += self.keyspace.expire_due(header.clock_ms, EXPIRE_KEYS_MAX)

@@ -1,0 +1,64 @@
+"""Sessions: what a group remembers of each origin node so that a part takes effect once.
+
+Owned by apply: the same on every replica at the same index, and part of the state a snapshot holds.
+A session belongs to one (origin, incarnation); it keeps the replies of executed parts until the
+origin has acknowledged them.  Always true: a sequence below `acknowledged_below` never executes
+again, and a session ends only by a logged event (a part of a newer incarnation), never by a timer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from redraft.replica.part import Part
+
+
+@dataclass(slots=True)
+class Session:
+    """The parts of one incarnation of one node that this group has executed and not yet forgotten."""
+
+    incarnation: int
+    acknowledged_below: int = 1
+    replies: dict[int, list[bytes]] = field(default_factory=dict)
+
+    def acknowledge(self, below: int) -> None:
+        """Forget the replies of all sequences under `below`."""
+        while self.acknowledged_below < below:
+            self.replies.pop(self.acknowledged_below, None)
+            self.acknowledged_below += 1
+
+
+class Sessions:
+    """The sessions of one group, by origin node."""
+
+    __slots__ = ("_by_origin",)
+
+    def __init__(self) -> None:
+        self._by_origin: dict[int, Session] = {}
+
+    def admit(self, part: Part) -> Session | None:
+        """Return the session in which `part` may execute or has executed; None if it must never execute.
+
+        Refused are parts of an older incarnation, of one that never registered, and parts whose
+        reply was acknowledged (a late duplicate).
+        """
+        session = self._by_origin.get(part.origin)
+        if session is None or part.incarnation > session.incarnation:
+            if not part.registers:
+                return None
+            session = self._by_origin[part.origin] = Session(part.incarnation)
+        elif part.incarnation < session.incarnation:
+            return None
+        if part.acknowledged_below > session.acknowledged_below:
+            session.acknowledge(part.acknowledged_below)
+        return session if part.sequence >= session.acknowledged_below else None
+
+    def answered(self, origin: int, incarnation: int, sequence: int) -> list[bytes] | None:
+        """Return the replies a part got, if it was executed and they are still kept."""
+        session = self._by_origin.get(origin)
+        if session is None or session.incarnation != incarnation:
+            return None
+        return session.replies.get(sequence)
+
+    def __len__(self) -> int:
+        return len(self._by_origin)
