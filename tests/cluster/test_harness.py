@@ -33,7 +33,7 @@ def test_harness_finds_nothing_wrong_with_a_server_left_alone(forgetful: Cluster
     with forgetful:
         with Workload(forgetful, seed=SEED, clients_per_node=4) as load:
             load.progress(300)
-        assert load.judge(forgetful.nodes[0]) == []
+        assert load.judge(forgetful.nodes) == []
         assert load.judge_errors() == []
 
 
@@ -45,7 +45,7 @@ def test_harness_convicts_a_server_that_forgets(forgetful: Cluster) -> None:
             forgetful.kill(forgetful.nodes[0])
             forgetful.restart(forgetful.nodes[0])
             load.progress(200)
-        wrong = load.judge(forgetful.nodes[0])
+        wrong = load.judge(forgetful.nodes)
     for sentence in ("acknowledged writes are missing", "counter:0 is", "not linearizable: register:"):
         assert any(sentence in complaint for complaint in wrong), (sentence, wrong)
 
@@ -87,4 +87,4 @@ def test_harness_pauses_and_resumes_a_node(forgetful: Cluster) -> None:
             forgetful.wait_ready()
             load.progress(50)
         assert all(client.completed > count for client, count in zip(load.clients, before, strict=True))
-        assert load.judge(node) == []
+        assert load.judge([node]) == []

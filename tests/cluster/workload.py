@@ -286,14 +286,17 @@ class Workload:
             "longest_pause_ms_per_client": {name: round(pause * 1000) for name, pause in pauses.items()},
         }
 
-    def judge(self, node: Node) -> list[str]:
-        """Return all that is wrong, by what `node` now holds and what the clients saw."""
+    def judge(self, nodes: Sequence[Node]) -> list[str]:
+        """Return all that is wrong, by what each of `nodes` now holds and what the clients saw."""
         operations = self.operations
         book = ledger(operations, FRESH)
-        found, sums = read_back(node, book)
-        fresh = complaints(book, found, sums)
+        wrong = [
+            f"read at node {node.number}: {complaint}"
+            for node in nodes
+            for complaint in complaints(book, *read_back(node, book))
+        ]
         shared = [operation for operation in operations if not operation.key.startswith(FRESH)]
-        return [*fresh, *(f"not linearizable: {violation}" for violation in violations(shared))]
+        return [*wrong, *(f"not linearizable: {violation}" for violation in violations(shared))]
 
     def judge_errors(self) -> list[str]:
         """Return the errors on living nodes as sentences, none when clients saw none."""
