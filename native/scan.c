@@ -132,8 +132,9 @@ static int read_bulk(const char *data, int64_t at, int64_t size, int64_t bulk_ma
     return MORE;
 }
 
-void redraft_scan(const redraft_commands *table, const uint16_t *groups, int64_t bulk_max, int64_t args_max,
-                  const char *data, int64_t start, int64_t size, int64_t *head, int64_t *out, int64_t out_max) {
+void redraft_scan(const redraft_commands *table, const uint16_t *groups, int one_slot, int64_t bulk_max,
+                  int64_t args_max, const char *data, int64_t start, int64_t size, int64_t *head, int64_t *out,
+                  int64_t out_max) {
     int64_t at = start, consumed = start, count = 0, needed = 0, cursor = start, left = -1;
     int64_t all_group = 0, writes = 0, last_id = -1;
     int status = OK;
@@ -183,6 +184,7 @@ void redraft_scan(const redraft_commands *table, const uint16_t *groups, int64_t
             left = argc - i;
             break;
         }
+        if (one_slot && slot == SEVERAL) group = SEVERAL;
         if (kind == SLOW || group <= 0) all_group = -1;
         else if (all_group >= 0) all_group = count == 0 || all_group == group ? group : 0;
         writes |= kind == WRITE;

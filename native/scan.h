@@ -19,8 +19,9 @@ void redraft_commands_free(redraft_commands *table);
 int redraft_commands_add(redraft_commands *table, const char *name, int64_t size, int32_t kind, int32_t arity,
                          int32_t first_key, int32_t last_key, int32_t step);
 
-void redraft_scan(const redraft_commands *table, const uint16_t *groups, int64_t bulk_max, int64_t args_max,
-                  const char *data, int64_t start, int64_t size, int64_t *head, int64_t *out, int64_t out_max);
+void redraft_scan(const redraft_commands *table, const uint16_t *groups, int one_slot, int64_t bulk_max,
+                  int64_t args_max, const char *data, int64_t start, int64_t size, int64_t *head, int64_t *out,
+                  int64_t out_max);
 void redraft_probe(int64_t bulk_max, const char *data, int64_t cursor, int64_t left, int64_t size,
                    int64_t *head);
 int64_t redraft_scan_args(const redraft_commands *table, const char *data, int64_t size, int64_t *commands,

@@ -50,9 +50,18 @@ class Scanner:
         "args_max",
         "bulk_max",
         "commands_max",
+        "one_slot",
     )
 
-    def __init__(self, bulk_max: int, args_max: int = 2**31 - 1, commands_max: int = 4096) -> None:
+    def __init__(
+        self,
+        bulk_max: int,
+        args_max: int = 2**31 - 1,
+        commands_max: int = 4096,
+        *,
+        one_slot: bool = False,
+    ) -> None:
+        self.one_slot = one_slot
         self.bulk_max = bulk_max
         self.args_max = args_max
         self.commands_max = commands_max
@@ -75,6 +84,7 @@ class Scanner:
         _scan(
             _State.table,
             self._groups,
+            self.one_slot,
             self.bulk_max,
             self.args_max,
             data,

@@ -128,10 +128,19 @@ class Scanner:
     """Scans under limits, with a map from slots to groups; keeps the commands it found until the next scan.
 
     `bulk_max` and `args_max` are Redis's limits on one argument's bytes and on their number;
-    `commands_max` ends a scan early, so that what one call yields is bounded.
+    `commands_max` ends a scan early, so that what one call yields is bounded.  With `one_slot` keys in
+    several slots count as several groups, whoever owns them (Redis Cluster's rule).
     """
 
-    def __init__(self, bulk_max: int, args_max: int = 2**31 - 1, commands_max: int = 4096) -> None:
+    def __init__(
+        self,
+        bulk_max: int,
+        args_max: int = 2**31 - 1,
+        commands_max: int = 4096,
+        *,
+        one_slot: bool = False,
+    ) -> None:
+        self.one_slot = one_slot
         self.bulk_max = bulk_max
         self.args_max = args_max
         self.commands_max = commands_max
@@ -149,7 +158,7 @@ class Scanner:
         Returns (consumed, status, needed, count, group, writes, last_id, cursor, left):
         `consumed` is where the first byte that is not part of a whole command stands.  With status OK
         the rest is unfinished and not worth a scan until `needed` bytes are there; `cursor` and `left`
-        are for `probe`.  BAD_TYPE has the offending byte in `needed`.  `group` is the one that all commands go
+        are for `probe`.  BAD_TYPE has the offending byte in `needed`.  `group` is the one that all go
         to; 0 if they can be sent without a thought but go to several; -1 if any needs a thought (slow,
         unknown, of wrong arity, without key or with keys in several groups).
         """
@@ -188,6 +197,8 @@ class Scanner:
                 status, needed = stopped.status, stopped.needed
                 break
             group = _common([groups[slot] for slot in slots])
+            if self.one_slot and _common(slots) == SEVERAL:
+                group = SEVERAL
             if kind == KIND_SLOW or group <= 0:
                 all_group = -1
             elif all_group >= 0:

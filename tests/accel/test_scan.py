@@ -86,6 +86,15 @@ def test_scan_wants_a_thought_about_what_is_not_plain(scanner: Any) -> None:
     assert scanner.commands()[3:] == [scan.SEVERAL, 5, 1]
 
 
+def test_scan_by_redis_clusters_rule_wants_one_slot(variant: Any) -> None:
+    """With one_slot, keys in several slots of one group are as keys of several groups."""
+    scanner = variant.Scanner(bulk_max=1000, one_slot=True)
+    scanner.set_groups(GROUPS)
+    assert scanner.scan(request(b"MSET", key_of(1), b"", key_of(1, 1), b""))[4] == -1
+    assert scanner.commands()[3:] == [scan.SEVERAL, 5, scan.SEVERAL]
+    assert scanner.scan(request(b"MSET", b"{x}1", b"", b"{x}2", b""))[4] == GROUPS[scan.key_slot(b"x")]
+
+
 @pytest.mark.parametrize(
     ("data", "status", "detail"),
     [

@@ -25,10 +25,12 @@ def configured() -> Iterator[None]:
     pyscan.configure(before)
 
 
-def same_scan(data: bytes, start: int, *, args_max: int = 100, commands_max: int = 50) -> None:
+def same_scan(
+    data: bytes, start: int, *, args_max: int = 100, commands_max: int = 50, one_slot: bool = False
+) -> None:
     """Asserts that all the two variants say of `data` is the same."""
-    native = cscan.Scanner(200, args_max, commands_max)
-    twin = pyscan.Scanner(200, args_max, commands_max)
+    native = cscan.Scanner(200, args_max, commands_max, one_slot=one_slot)
+    twin = pyscan.Scanner(200, args_max, commands_max, one_slot=one_slot)
     for scanner in (native, twin):
         scanner.set_groups(GROUPS)
     head = tuple(native.scan(data, start))
@@ -82,6 +84,7 @@ def test_scan_twins_agree_on_any_bytes(data: bytes, draw: st.DataObject) -> None
     """Well-formed, cut off and broken requests alike, from any start."""
     cut = draw.draw(st.integers(0, len(data)))
     same_scan(data[:cut], draw.draw(st.integers(0, cut)))
+    same_scan(data, 0, one_slot=True)
     same_scan(data, 0)
     same_args(data)
 
