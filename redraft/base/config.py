@@ -242,7 +242,8 @@ class Config:
         2,
         COUNT,
         CONSENSUS,
-        "Batches of reads that may wait for a read index at the same time, per group; more wait and go together.",
+        """Batches of reads that may wait for a read index at the same time, per group; more wait and go
+        together.""",
         low=1,
         high=1024,
     )

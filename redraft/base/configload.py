@@ -29,7 +29,7 @@ def load_config(
     environ = environ or {}
     if file is None and environ.get("REDRAFT_CONFIG"):
         file = Path(environ["REDRAFT_CONFIG"])
-    values: dict[str, object] = _from_file(file) if file is not None else {}
+    values: dict[str, object] = settings_in_file(file) if file is not None else {}
     values |= {each.name: environ[each.variable] for each in SETTINGS if each.variable in environ}
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     read = {name: SETTING_BY_NAME[name].read(value) for name, value in values.items()}
@@ -62,7 +62,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith("REDRAFT_") and name not in known)
 
 
-def _from_file(path: Path) -> dict[str, object]:
+def settings_in_file(path: Path) -> dict[str, object]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

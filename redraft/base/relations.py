@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def check_relations(config: Config) -> None:
     """Refuse a combination of settings that can't be served, with one sentence that says what to do."""
-    for check in (_ports, _addresses, _secret, _timing, _sizes):
+    for check in (_secret, _ports, _addresses, _timing, _sizes):
         check(config)
 
 

@@ -1,0 +1,228 @@
+"""`redraft local`: a whole cluster on this machine, in the foreground, from one line.
+
+Decides the order of things: directory, ports, nodes, banner, news, stop.  What is remembered is
+`localdir`, processes are `children`, what is seen is `localview`.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import trio
+from rich.console import Console
+
+from redraft.base.config import SETTING_BY_NAME
+from redraft.base.configload import settings_in_file
+from redraft.base.errors import ConfigError
+from redraft.cli.children import Child, describe_exit, node_command
+from redraft.cli.localdir import OWN_SETTINGS, PORT_SETTINGS, LocalDirectory
+from redraft.cli.localview import LocalView
+from redraft.cli.ports import check_ports
+
+START_POLL_S = 0.1
+NEWS_POLL_S = 1.0
+SLOW_START_S = 15.0
+STOP_S = 20.0
+
+
+@click.command()
+@click.option("--nodes", type=int, metavar="N", help="How many nodes.  [default: 3]")
+@click.option(
+    "--groups", type=int, metavar="N", help="How many Raft groups the keys are split over.  [default: 3]"
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="PORT",
+    help="The first node's client port; the next ones follow.  [default: 6379]",
+)
+@click.option(
+    "--dir",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("redraft-data"),
+    help="Where data, logs and the cluster's secret are kept.  [default: ./redraft-data]",
+)
+@click.option(
+    "--engine",
+    metavar="|".join(SETTING_BY_NAME["engine"].choices),
+    help="What stores the keys.  [default: hash]",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    envvar="REDRAFT_CONFIG",
+    help="A TOML file of further settings for every node.",
+)
+def local(path: Path, config_file: Path | None, **asked: int | str | None) -> int:
+    """Run a whole cluster on this machine, in the foreground.
+
+    Started again on the same directory it carries on where it was. Ctrl-C stops it cleanly.
+    Other settings reach the nodes by --config or by REDRAFT_* variables (docs/configuration.md).
+    """
+    extra = _further_settings(config_file)
+    directory = LocalDirectory.open(path, asked)
+    try:
+        check_ports(directory.configs(extra), "choose another with --port")
+        directory.remember(extra)
+        cluster = LocalCluster(directory, Console(), node_command())
+        return trio.run(cluster.run)
+    finally:
+        directory.close()
+
+
+def _further_settings(config_file: Path | None) -> dict[str, object]:
+    if config_file is None:
+        return {}
+    values = settings_in_file(config_file)
+    for name in values:
+        if name in OWN_SETTINGS or name in PORT_SETTINGS or SETTING_BY_NAME[name].secret:
+            raise ConfigError(
+                f"{config_file} sets {name}, which `redraft local` decides itself: leave it out there."
+            )
+    return values
+
+
+class LocalCluster:
+    """The nodes of one `redraft local`, from the first process to the last."""
+
+    def __init__(self, directory: LocalDirectory, console: Console, command: Sequence[str]) -> None:
+        self._directory = directory
+        self._command = command
+        self._view = LocalView(console, directory)
+        self._children = [
+            Child(number, address, directory.log_of(number), directory.settings_of(number))
+            for number, address in enumerate(directory.shape.addresses, start=1)
+        ]
+        self._up = False
+        self._stopping = False
+        self._ended = trio.Event()  # every node's process has ended
+        self._code = 0
+
+    async def run(self) -> int:
+        """Run until the nodes are stopped or have died; return the exit code."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._forward_signals)
+            for child in self._children:
+                await child.start(self._command)
+                nursery.start_soon(self._watch, child)
+            self._view.start(self._children)
+            nursery.start_soon(self._tell)
+            await self._ended.wait()
+            nursery.cancel_scope.cancel()
+        self._view.settle(self._children)
+        kept = f"What was acknowledged is kept in {self._directory.path}; the same command carries on."
+        self._view.say(f"Stopped. {kept}" if self._code == 0 else "No node is left.")
+        return self._code
+
+    async def _watch(self, child: Child) -> None:
+        """Wait for a node's process to end and say so; the last one ends all."""
+        code = await child.wait()
+        if not self._stopping:
+            self._view.update(self._children)
+            self._tell_death(child, code)
+        elif code != 0:
+            self._view.news(
+                f"Node {child.number} did not stop cleanly ({describe_exit(code)}); see {child.log}", "red"
+            )
+        if not any(each.running for each in self._children):
+            self._code = self._code if self._stopping else 1
+            self._ended.set()
+
+    def _tell_death(self, child: Child, code: int) -> None:
+        self._view.settle(self._children)
+        words = child.last_words()
+        self._view.news(
+            f"Node {child.number} has ended ({describe_exit(code)}); its log is {child.log}", "bold red"
+        )
+        if words:
+            self._view.say(f"          {words}")
+        if self._up:
+            self._view.say(f"          Start it again with: redraft server --config {child.settings}")
+        else:
+            self._code = 1
+            self._begin_stop()
+
+    async def _tell(self) -> None:
+        """Show the nodes until all are ready, then what changes."""
+        with trio.move_on_after(SLOW_START_S) as patience:
+            await self._until_ready()
+        if patience.cancelled_caught:
+            late = ", ".join(str(child.log) for child in self._children if not child.ready)
+            self._view.settle(self._children)
+            self._view.news(f"This takes longer than it should; see {late}", "yellow")
+            await self._until_ready()
+        if self._stopping:
+            return
+        self._up = True
+        self._view.settle(self._children)
+        self._view.banner(self._children)
+        await self._tell_news()
+
+    async def _until_ready(self) -> None:
+        while not self._stopping:
+            await self._ask(self._children)
+            self._view.update(self._children)
+            if all(child.ready for child in self._children):
+                return
+            await trio.sleep(START_POLL_S)
+
+    async def _tell_news(self) -> None:
+        """Ask one node now and then, and say when a node is lost or found, or a group changes its leader."""
+        leaders: dict[int, int] = {}
+        alive: dict[int, bool] = {child.number: True for child in self._children}
+        while not self._stopping:
+            witness = next((child for child in self._children if child.running), None)
+            if witness is not None and not self._stopping:
+                await self._ask([witness])
+            if witness is not None and witness.report is not None and not self._stopping:
+                for row in witness.report.nodes:
+                    if alive.get(row.id, True) != row.alive:
+                        self._view.news(f"Node {row.id} is {'back' if row.alive else 'out of reach'}")
+                    alive[row.id] = row.alive
+                for group in witness.report.groups:
+                    leader = group.leader or 0
+                    if leader and leaders.get(group.id, leader) != leader:
+                        self._view.news(f"Group {group.id} is led by node {leader} now (term {group.term})")
+                    leaders[group.id] = leader or leaders.get(group.id, 0)
+            await trio.sleep(NEWS_POLL_S)
+
+    async def _ask(self, children: Sequence[Child]) -> None:
+        async with trio.open_nursery() as nursery:
+            for child in children:
+                if child.running:
+                    nursery.start_soon(child.ask)
+
+    async def _forward_signals(self) -> None:
+        """The first signal stops all nodes cleanly, the second one kills them."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                async for _ in signals:
+                    if self._stopping:
+                        self._kill("Second signal: the nodes are killed.")
+                    else:
+                        self._view.settle(self._children)
+                        self._view.news("Stopping the nodes; once more Ctrl-C kills them.")
+                        self._begin_stop()
+                        nursery.start_soon(self._kill_late)
+
+    def _begin_stop(self) -> None:
+        self._stopping = True
+        for child in self._children:
+            child.signal(signal.SIGTERM)
+
+    async def _kill_late(self) -> None:
+        await trio.sleep(STOP_S)
+        self._kill(f"Not stopped after {STOP_S:g} s: the nodes are killed.")
+
+    def _kill(self, sentence: str) -> None:
+        self._code = 1
+        self._view.news(sentence, "red")
+        for child in self._children:
+            child.signal(signal.SIGKILL)
