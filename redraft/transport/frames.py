@@ -209,7 +209,7 @@ def _encode_read_reply(message: ReadReply) -> _Encoded:
 
 def _encode_replies(replies: list[bytes]) -> tuple[int, Sequence[bytes]]:
     count = len(replies)
-    if count > 1 and replies[-1] == replies[0] and replies.count(replies[0]) == count:
+    if count > 1 and replies[0] and replies[-1] == replies[0] and replies.count(replies[0]) == count:
         return SAME, (_COUNT.pack(count), replies[0])  # a pipeline of SETs
     lengths = array("I", map(len, replies))
     if sys.byteorder == "big":
@@ -295,7 +295,7 @@ def _decode_replies(buffer: Buffer, at: int, end: int, flags: int) -> list[bytes
     (count,) = _COUNT.unpack_from(buffer, at)
     at += _COUNT.size
     if flags & SAME:
-        _check(at < end and count <= REPLIES_MAX)
+        _check(count <= REPLIES_MAX)
         return [bytes(buffer[at:end])] * count
     start = at + 4 * count
     _check(start <= end)
