@@ -15,7 +15,7 @@ from redraft.topology.placement import preferred_leader
 def choose_transfer(
     node_id: int, led: Iterable[Group], usable: Callable[[int, Group], bool]
 ) -> tuple[Group, int] | None:
-    """Return a group this node leads and should hand over, with its new leader; None when all is as it should be.
+    """Return a group this node leads and should hand over, with its new leader; None when all is well.
 
     `usable(voter, group)` says whether a voter may lead now: alive for a while, caught up, with room
     on its disk.  One move at a time: the next decision sees what became of it.
@@ -30,6 +30,6 @@ def choose_transfer(
 def choose_successor(
     node_id: int, group: Group, match_index: Callable[[int], int], alive: Callable[[int], bool]
 ) -> int:
-    """Return who should lead `group` when this node stops: the living voter with the longest log, 0 if none."""
+    """Return who should lead `group` when this node stops: the living voter with the longest log, else 0."""
     others = [voter for voter in group.voters if voter != node_id and alive(voter)]
     return max(others, key=match_index, default=0)

@@ -1,4 +1,4 @@
-"""A lane: the way of this node's clients into one group, whether the node leads it, follows it or only knows it.
+"""A lane: the way of this node's clients into one group, which it leads, follows or only knows.
 
 Ties together what the group has on this node: the origin of writes, the reader, and the replica if
 there is one.  Decides where requests go (propose here, forward, or wait), makes entries, applies, and
@@ -52,7 +52,7 @@ class Host(Protocol):
     def send(self, peer: int, group: int, message: NodeMessage) -> None: ...
     def link_session(self, peer: int) -> int: ...
     def leader_claim(self, group: int) -> tuple[int, int]: ...
-    def round(self) -> int: ...
+    def round(self, lane: Lane) -> int: ...
     def confirmed_round(self, group: Group) -> int: ...
     def lease_holds(self, group: Group) -> bool: ...
     def wall_ms(self) -> float: ...
@@ -203,10 +203,10 @@ class Lane:
             self._tell(reader.confirmed(0))
             self.run_reads()
         else:
-            reader.ask(host.round(), index, clock_ms, host.now_ms())
+            reader.ask(host.round(self), index, clock_ms, host.now_ms())
 
-    def confirm_reads(self) -> None:
-        """A peer answered a round: batches it confirms become readable."""
+    def confirm_reads(self) -> bool:
+        """A peer answered a round: batches it confirms become readable; True while others wait."""
         if self.reader.asked and self.replica is not None and self.replica.leads:
             told = self.reader.confirmed(self._host.confirmed_round(self.group))
             if told:
@@ -214,6 +214,7 @@ class Lane:
             self.run_reads()
             if self.reader.may_ask:
                 self._host.touch(self)
+        return bool(self.reader.asked)
 
     def _tell(self, told: list[tuple[int, int, int, int]]) -> None:
         for peer, request_id, index, clock_ms in told:
@@ -290,7 +291,7 @@ class Lane:
         self._host.touch(self)
 
     def on_read_index_request(self, peer: int, message: ReadIndexRequest) -> None:
-        """A follower asks for the read index; it is told once leadership is confirmed, or at once that it can't."""
+        """A follower asks for the read index; it is told once leadership is confirmed, or "no" at once."""
         if self.replica is None or not self.replica.proposes:
             self._host.send(peer, self.group_id, ReadIndexReply(message.request_id, False, 0, 0))
             return
@@ -298,7 +299,7 @@ class Lane:
         self._host.touch(self)
 
     def on_read_index_reply(self, message: ReadIndexReply) -> None:
-        """The leader's read index for one of this follower's batches; a refusal is asked again by the timer."""
+        """The leader's read index for a batch of this follower; after a refusal the timer asks again."""
         if message.ok:
             self.reader.answered(message.request_id, message.read_index, message.clock_ms)
             self.run_reads()
@@ -327,7 +328,7 @@ class Lane:
     # ---- apply and execute ----
 
     def apply(self) -> bool:
-        """Apply one slice, answer its parts, execute reads that waited for it; True while more is committed."""
+        """Apply one slice, answer its parts, execute reads that waited for it; True if more is committed."""
         replica, host = self.replica, self._host
         if replica is None:
             return False
@@ -338,7 +339,7 @@ class Lane:
                 replica.start_clock(host.wall_ms(), host.now_ms())
             host.touch(self)
             if self.reader.unexpired and self._expiry_index <= applier.applied_index:
-                self.reader.recheck()
+                self._run_again(replica)
             if self.reader.ready:
                 self.run_reads()
         return applier.applied_index < replica.raft.commit_index
@@ -363,26 +364,33 @@ class Lane:
             try:
                 replies = replica.applier.read(data, marks, batch.clock_ms)
             except ExpiredKeyError:
-                self._run_one_by_one(replica, batch)
+                self.reader.unexpired.extend((request, batch.clock_ms) for request in requests)
+                self._run_again(replica)
                 continue
             at = 0
             for request in requests:
                 request.complete(replies[at : at + request.count])
                 at += request.count
 
-    def _run_one_by_one(self, replica: Replica, batch: ReadBatch) -> None:
-        for request in batch.requests:
+    def _run_again(self, replica: Replica) -> None:
+        """Execute one by one reads that may meet a key past its deadline; who does waits for an entry."""
+        reader = self.reader
+        for request, clock_ms in reader.retry():
             try:
-                replies = replica.applier.read(request.data, [(request.count, request.proto)], batch.clock_ms)
+                replies = replica.applier.read(request.data, [(request.count, request.proto)], clock_ms)
             except ExpiredKeyError:
-                self.reader.unexpired.append(request)
-                continue
-            request.complete(replies)
-        if self.reader.unexpired:
-            if replica.leads:
-                self._propose_expiry(replica)
-            elif self._route is not None:
-                self._host.send(self._route[0], self.group_id, ExpireRequest(batch.clock_ms))
+                reader.unexpired.append((request, clock_ms))
+            else:
+                request.complete(replies)
+        if reader.unexpired:
+            self._ask_expiry(replica)
+
+    def _ask_expiry(self, replica: Replica) -> None:
+        if replica.leads:
+            self._propose_expiry(replica)
+        elif self._route is not None:
+            clock_ms = max(clock_ms for _request, clock_ms in self.reader.unexpired)
+            self._host.send(self._route[0], self.group_id, ExpireRequest(clock_ms))
 
     # ---- time ----
 
@@ -396,7 +404,8 @@ class Lane:
                 reader.pending.extend(batch.requests)  # too old for another try: answered just below
                 batch.requests = []
         self._forwarded_reads = {key: batch for key, batch in self._forwarded_reads.items() if batch.requests}
-        reader.recheck()
+        if reader.unexpired and self.replica is not None:
+            self._ask_expiry(self.replica)
         if self._retry:  # refused by a node that does not lead (yet): the next pump sends everything again
             self._retry, self._route = False, None
         if reader.asked and now_ms - reader.asked[0].asked_ms > REASK_MS:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from redraft.base.config import Config
@@ -20,6 +20,7 @@ from redraft.base.limits import TICK_MS
 from redraft.control.leaders import choose_successor, choose_transfer
 from redraft.node.clock import Clock
 from redraft.node.lane import Lane
+from redraft.node.status import info_of, status_of
 from redraft.raft.core import Raft, RaftConfig, Role
 from redraft.raft.liveness import Liveness
 from redraft.raft.log import LogView
@@ -40,7 +41,7 @@ from redraft.raft.messages import (
 from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.request import Request
-from redraft.topology.cluster_map import ClusterMap, Group
+from redraft.topology.cluster_map import ClusterMap, Group, Member
 from redraft.transport.messages import (
     ExpireRequest,
     ForwardPart,
@@ -117,8 +118,9 @@ class Node:
         self._busy: set[Lane] = set()
         self._stepped: set[Replica] = set()
         self._applying: set[Lane] = set()
+        self._asking: set[Lane] = set()
         self._reading: set[Lane] = set()
-        self._wall_offset_ms = 0.0
+        self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
@@ -229,7 +231,7 @@ class Node:
     # ---- the cycle ----
 
     def flush(self) -> bool:
-        """Do all that follows from the inputs since the last flush; True when there is more to apply at once."""
+        """Do all that follows from the inputs since the last flush; True when there is more to do."""
         self._pump()
         self._collect()
         self._flush_links()
@@ -286,7 +288,8 @@ class Node:
                 self._applying.add(lane)
         reading, self._reading = self._reading, set()
         for lane in reading:
-            lane.confirm_reads()
+            if not lane.confirm_reads():
+                self._asking.discard(lane)
         return bool(self._applying)
 
     def _after_step(self, replica: Replica) -> None:
@@ -329,7 +332,7 @@ class Node:
             self._on_raft(peer, group, message)
 
     def _refresh_leader(self, replica: Replica) -> None:
-        """Tell a follower's core when its leader was last vouched for: liveness knows, the core is asked late."""
+        """Tell a follower's core when its leader was last vouched for."""
         raft = replica.raft
         leader = raft.leader_id
         if leader and leader != self.node_id and leader in self._links:
@@ -341,9 +344,7 @@ class Node:
 
     def _on_pong(self, peer: int, _group: int, message: Pong) -> None:
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
-        for group, replica in self.replicas.items():
-            if replica.leads and self.lanes[group].reader.asked:
-                self._reading.add(self.lanes[group])
+        self._reading |= self._asking
 
     def _supports(self, peer: int, group: int, term: int) -> bool:
         replica = self.replicas.get(group)
@@ -373,7 +374,7 @@ class Node:
                 replica.raft.quorum_contact(contact, now)
                 self._after_step(replica)
         offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
-        self._wall_offset_ms = offsets[(len(offsets) - 1) // 2]
+        self.wall_offset_ms = offsets[(len(offsets) - 1) // 2]
 
     def _flags(self) -> int:
         return (OVER_MEMORY if self.over_memory else 0) | (0 if self._log.has_room(0) else DISK_FULL)
@@ -450,8 +451,9 @@ class Node:
         """Return (leader, term) of a group as peers claim it, for groups without a replica here."""
         return self.liveness.leader_claim(group)
 
-    def round(self) -> int:
-        """Return the round that reads of this cycle share; opened at the first call in a cycle."""
+    def round(self, lane: Lane) -> int:
+        """Return the round that reads of all lanes share that are pumped together; `lane` waits for it."""
+        self._asking.add(lane)
         if not self._round:
             self._round = self._ping(self.now_ms())
         return self._round
@@ -469,7 +471,7 @@ class Node:
 
     def wall_ms(self) -> float:
         """Return the quorum's median wall clock."""
-        return self._clock.wall_ms() + self._wall_offset_ms
+        return self._clock.wall_ms() + self.wall_offset_ms
 
     def now_ms(self) -> float:
         """Return monotonic time."""
@@ -478,7 +480,9 @@ class Node:
     def deny_oom(self, group: Group) -> bool:
         """Whether a voter of `group` is over its memory limit, so that growing commands must be refused."""
         return self.over_memory or any(
-            self.liveness.peer_state(voter).flags & OVER_MEMORY for voter in group.voters if voter in self._links
+            self.liveness.peer_state(voter).flags & OVER_MEMORY
+            for voter in group.voters
+            if voter in self._links
         )
 
     def has_room(self, size: int) -> bool:
@@ -505,6 +509,28 @@ class Node:
         """Whether this node leads a group."""
         replica = self.replicas.get(group)
         return replica is not None and replica.leads
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """All nodes of the cluster, this one included."""
+        return self.cluster.members
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """All groups of the cluster."""
+        return self.cluster.groups
+
+    def reconfigure(self, config: Config) -> None:
+        """Put changed settings in force; only live ones may differ."""
+        self.config = config
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of nodes and groups, in JSON's types."""
+        return status_of(self)
+
+    def info(self) -> dict[str, dict[str, object]]:
+        """Return what INFO tells of the node, by section."""
+        return info_of(self)
 
     def linked(self) -> Iterable[int]:
         """Return the peers with an established link."""

@@ -7,12 +7,13 @@ time is the entry's clock and chance its seed.  Sessions decide which parts exec
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from redraft.commands.execute import Context, execute_batch
+from redraft.commands.context import Context
+from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import Keyspace
 from redraft.raft.log import LogView
-from redraft.raft.types import Entry, EntryKind
+from redraft.raft.types import EntryKind
 from redraft.replica.part import decode_header, decode_parts
 from redraft.replica.sessions import Sessions
 
@@ -27,12 +28,6 @@ class Answer(NamedTuple):
     incarnation: int
     sequence: int
     replies: list[bytes]
-
-
-class AppliedLog(Protocol):
-    """Where apply reads entries from, and tells which it needs no more."""
-
-    def slice(self, low: int, high: int, bytes_max: int) -> list[Entry]: ...
 
 
 class Applier:
@@ -59,12 +54,13 @@ class Applier:
             elif entry.kind == EntryKind.EXPIRE:
                 self._apply_expire(entry.data)
             self.applied_index = entry.index
+            self.keyspace.engine.commit(entry.index)
         return answers
 
     def read(self, data: bytes, marks: list[tuple[int, int]], clock_ms: int) -> list[bytes]:
         """Execute reads on the applied state; ExpiredKeyError when one meets a key past its deadline."""
         context = self._context
-        context.begin(now_ms=max(clock_ms, self.clock_ms), seed=0, write=False, deny_oom=False)
+        context.begin(now_ms=clock_ms, seed=0, write=False, deny_oom=False)
         return execute_batch(context, data, marks)
 
     def _apply_parts(self, payload: bytes, answers: list[Answer]) -> None:

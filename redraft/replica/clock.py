@@ -22,7 +22,7 @@ class GroupClock:
         self._at_ms = now_ms
 
     def read(self, median_wall_ms: float, now_ms: float) -> int:
-        """Return the group's time at monotonic `now_ms`, given the quorum's median wall clock at that moment."""
+        """Return the group's time at monotonic `now_ms`, given the quorum's median wall clock then."""
         elapsed = now_ms - self._at_ms
         if elapsed > 0:
             self._at_ms = now_ms

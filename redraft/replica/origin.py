@@ -1,4 +1,4 @@
-"""The origin side of exactly-once: writes of this node's clients, made into parts and followed to their answer.
+"""The origin of writes: requests of this node's clients, made into parts and followed to their answer.
 
 There is one `Origin` per group on every node, whether the node leads the group, follows it or has no
 replica of it.  Requests collect in `pending`; `form` freezes what has collected into a part with the
@@ -19,12 +19,14 @@ from redraft.replica.request import Request
 
 CLUSTERDOWN = b"-CLUSTERDOWN The group of this slot has no leader; not executed, safe to retry\r\n"
 TIMEOUT = b"-TIMEOUT no answer from a quorum in time; outcome unknown\r\n"
-MISCONF = b"-MISCONF Errors writing to the log: the disk is full. Not executed; free space on the leader's disk\r\n"
+MISCONF = (
+    b"-MISCONF Errors writing to the log: the disk is full. Not executed; free space on the leader's disk\r\n"
+)
 
 
 @dataclass(slots=True)
 class SentPart:
-    """A part in flight: its frozen bytes and whom to answer; `route` is the leader session it was last sent on."""
+    """A part in flight: its frozen bytes and whom to answer; `route` is where it was last sent."""
 
     sequence: int
     data: bytes
@@ -108,7 +110,7 @@ class Origin:
         assert at == len(replies), "a part was answered with another number of replies than it has commands"
 
     def refuse(self, sequence: int, error: bytes) -> bool:
-        """The leader kept a part out of its log: fail it if it was never sent elsewhere, and say whether it was failed.
+        """The leader kept a part out of its log: fail it if it was never sent elsewhere; say if so.
 
         A part that was sent before may stand in another leader's log, so its outcome is still open.
         """

@@ -111,8 +111,6 @@ def decode_parts(payload: bytes, count: int) -> Iterator[Part]:
         coded = struct.unpack_from(f"<{marks}I", payload, at)
         at += 4 * marks
         pairs = [(item >> 1, 3 if item & 1 else 2) for item in coded]
-        yield Part(
-            origin, incarnation, sequence, below, bool(flags & FLAG_REGISTERS), pairs, payload[at:end]
-        )
+        yield Part(origin, incarnation, sequence, below, bool(flags & FLAG_REGISTERS), pairs, payload[at:end])
         at = end
     assert at == len(payload), "an entry has bytes behind its last part"

@@ -41,7 +41,7 @@ class Reader:
         self.remotes: list[tuple[int, int]] = []
         self.asked: deque[ReadBatch] = deque()
         self.ready: deque[ReadBatch] = deque()
-        self.unexpired: list[Request] = []  # met a key past its deadline; wait for the entry that removes it
+        self.unexpired: list[tuple[Request, int]] = []  # met a key past its deadline at that clock
 
     @property
     def may_ask(self) -> bool:
@@ -49,14 +49,14 @@ class Reader:
         return bool(self.pending or self.remotes) and len(self.asked) < self._asked_max
 
     def ask(self, ask_id: int, index: int, clock_ms: int, now_ms: float) -> ReadBatch:
-        """Everything pending becomes one batch, asked under a fresh id; index and clock are 0 at a follower."""
+        """Everything pending becomes one batch under a fresh id; index and clock are 0 at a follower."""
         batch = ReadBatch(ask_id, self.pending, self.remotes, index, clock_ms, now_ms)
         self.pending, self.remotes = [], []
         self.asked.append(batch)
         return batch
 
     def confirmed(self, round_id: int) -> list[tuple[int, int, int, int]]:
-        """Leadership is confirmed up to `round_id`: batches become ready; returns (peer, request id, index, clock)."""
+        """Leadership is confirmed up to `round_id`; returns (peer, request id, index, clock) to tell."""
         told: list[tuple[int, int, int, int]] = []
         asked = self.asked
         while asked and asked[0].ask_id <= round_id:
@@ -76,7 +76,7 @@ class Reader:
                 return
 
     def reset(self) -> None:
-        """The leadership that was asked is over: local reads are asked again, followers ask again by themselves."""
+        """The leadership that was asked is over: local reads are asked again; followers do so themselves."""
         again = [request for batch in self.asked for request in batch.requests]
         self.asked.clear()
         self.pending[:0] = again
@@ -89,11 +89,13 @@ class Reader:
             return ready.popleft()
         return None
 
-    def recheck(self) -> None:
-        """Reads that wait for an expiry are asked anew: the key may be gone now, or be another one."""
-        if self.unexpired:
-            self.pending.extend(self.unexpired)
-            self.unexpired = []
+    def retry(self) -> list[tuple[Request, int]]:
+        """Return and forget the reads that wait for an entry to remove a key, with the clock they read at.
+
+        They are tried again at that clock: at a later one other keys would be due, and so for ever.
+        """
+        waiting, self.unexpired = self.unexpired, []
+        return waiting
 
     def expire(self, now_ms: float, wait_ms: float) -> None:
         """Answer reads that found no leader in time; a read that was not answered took no effect."""
@@ -101,8 +103,13 @@ class Reader:
         def late(request: Request) -> bool:
             return now_ms - request.submitted_ms > wait_ms
 
+        overdue = [request for request, _clock in self.unexpired if late(request)]
+        if overdue:
+            self.unexpired = [waiting for waiting in self.unexpired if not late(waiting[0])]
+            for request in overdue:
+                request.fail(CLUSTERDOWN)
         batches = (*self.asked, *self.ready)
-        for requests in (self.pending, self.unexpired, *(batch.requests for batch in batches)):
+        for requests in (self.pending, *(batch.requests for batch in batches)):
             if requests and late(requests[0]):
                 kept = [request for request in requests if not late(request)]
                 dropped = [request for request in requests if late(request)]

@@ -61,7 +61,7 @@ class Replica:
         return self.raft.last_index - self.raft.commit_index
 
     def leadership_changed(self) -> bool:
-        """Say once whether (term, leader) is another than at the last call; what belonged to the old one is dropped."""
+        """Say whether (term, leader) is another than at the last call; drop what belonged to the old one."""
         known = (self.raft.term, self.raft.leader_id)
         if known == self._known:
             return False
@@ -83,7 +83,7 @@ class Replica:
         self.parts_bytes += len(part)
 
     def propose(self, clock_ms: int, deny_oom: bool, bytes_max: int) -> int:
-        """Make one entry of the waiting parts, up to `bytes_max` (but at least one part); returns its bytes."""
+        """Make one entry of the waiting parts, up to `bytes_max` but at least one; returns its bytes."""
         parts = self.parts
         taken: list[bytes] = []
         size = 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 
 def place_replicas(group_id: int, members: Sequence[int], replication_factor: int) -> tuple[int, ...]:
-    """Return the voters of a group: `replication_factor` members (or all, if fewer), the preferred leader first."""
+    """Return a group's voters: `replication_factor` members (or all), the preferred leader first."""
     if group_id < 1 or not members:
         raise ValueError("a group needs an id of 1 or more and at least one member")
     start = (group_id - 1) % len(members)

@@ -12,7 +12,7 @@ SLOTS = 16384
 
 
 def contiguous_ranges(groups: int) -> list[tuple[int, int]]:
-    """Return the first and last slot of each of `groups` groups: contiguous, sizes differing by at most one."""
+    """Return the first and last slot of each of `groups` groups; sizes differ by at most one."""
     if not 1 <= groups <= SLOTS:
         raise ValueError(f"groups must be between 1 and {SLOTS}, not {groups}")
     bounds = [SLOTS * number // groups for number in range(groups + 1)]
@@ -31,7 +31,7 @@ def ranges_of(slots: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def owner_table(owned: Sequence[tuple[int, Iterable[tuple[int, int]]]]) -> list[int]:
-    """Return the group of each slot (0: nobody's) from (group, ranges) pairs; two owners of a slot is an error."""
+    """Return the group of each slot (0: nobody's) from (group, ranges) pairs; ValueError for two owners."""
     table = [0] * SLOTS
     for group, ranges in owned:
         for first, last in ranges:
