@@ -1,0 +1,70 @@
+"""The driver: what lets a node's logic run on a real machine.
+
+Owns the reactor's part in it: the log's eventfd is a descriptor like any other, the node's `flush`
+ends each cycle, and one Trio task ticks.  All deciding is in `node`; here nothing is decided.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from redraft.base.limits import TICK_MS
+from redraft.node.node import Node
+from redraft.transport.reactor import Reactor
+
+HAND_OVER_S = 2.0
+"""How long a graceful stop waits for other nodes to take over what this one leads."""
+
+log = logging.getLogger("redraft.node")
+
+
+class LogEvents(Protocol):
+    """The log's notification descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+class Driver:
+    """Runs one node on one reactor."""
+
+    __slots__ = ("_node", "_reactor")
+
+    def __init__(self, node: Node, reactor: Reactor, node_log: LogEvents) -> None:
+        self._node = node
+        self._reactor = reactor
+        reactor.register(node_log.fileno(), self._on_log, select.EPOLLIN)
+        reactor.add_flush(self._flush)
+
+    async def run(self) -> None:
+        """Run until cancelled; raises StorageFailedError when the log can't be written any more."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tick)
+            await self._reactor.run()
+
+    async def hand_over(self) -> None:
+        """Before a stop: give what this node leads to others, and wait a bounded time until they have it."""
+        with trio.move_on_after(HAND_OVER_S) as scope:
+            while not self._node.hand_over():
+                self._reactor.wake()
+                await trio.sleep(TICK_MS / 1000 / 4)
+        if scope.cancelled_caught:
+            log.warning("stopping although not every group could be handed over")
+
+    def _on_log(self, _mask: int) -> None:
+        self._node.on_durable()
+
+    def _flush(self) -> None:
+        if self._node.flush():
+            self._reactor.wake()
+
+    async def _tick(self) -> None:
+        tick: Callable[[], None] = self._node.tick
+        while True:
+            await trio.sleep(TICK_MS / 1000)
+            tick()
+            self._reactor.wake()

@@ -1,0 +1,117 @@
+"""What a node tells of itself: one dictionary, from which `redraft status` and INFO are drawn.
+
+Read-only views of the node's logic; JSON types only.  Shapes: `nodes` one per member, `groups` one
+per group, `replicas` inside a group as its leader sees them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redraft.raft.core import Role
+
+if TYPE_CHECKING:
+    from redraft.node.lane import Lane
+    from redraft.node.node import Node
+
+
+def status_of(node: Node) -> dict[str, Any]:
+    """Return the node's state now."""
+    return {
+        "node": node.node_id,
+        "hex_id": node.cluster.member(node.node_id).hex_id,
+        "cluster_id": node.cluster.cluster_id,
+        "epoch": node.cluster.epoch,
+        "incarnation": node.incarnation,
+        "ready": node.ready,
+        "stopping": node.stopping,
+        "uptime_s": round((node.now_ms() - node.started_ms) / 1000, 3),
+        "over_memory": node.over_memory,
+        "disk_full": not node.has_room(0),
+        "clock_offset_ms": round(node.wall_offset_ms, 1),
+        "nodes": [_node_status(node, member.node_id) for member in node.cluster.members],
+        "groups": [_group_status(node, lane) for lane in node.lanes.values()],
+    }
+
+
+def _node_status(node: Node, node_id: int) -> dict[str, Any]:
+    member = node.cluster.member(node_id)
+    own = node_id == node.node_id
+    linked = own or bool(node.link_session(node_id))
+    rtt = 0.0 if own or not linked else node.liveness.peer_state(node_id).rtt_ms
+    return {
+        "id": node_id,
+        "hex_id": member.hex_id,
+        "address": member.address,
+        "primary_port": member.primary_port,
+        "replica_port": member.replica_port,
+        "peer_port": member.peer_port,
+        "alive": linked,
+        "rtt_ms": round(rtt, 3),
+        "leads": sum(node.leader_of(group) == node_id for group in node.lanes),
+    }
+
+
+def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
+    group, replica = lane.group, lane.replica
+    status: dict[str, Any] = {
+        "id": group.group_id,
+        "slots": [list(pair) for pair in group.slots],
+        "voters": list(group.voters),
+        "leader": node.leader_of(group.group_id),
+    }
+    if replica is None:
+        return status | {"role": "none", "term": node.leader_claim(group.group_id)[1], "replicas": []}
+    raft, applier = replica.raft, replica.applier
+    return status | {
+        "role": raft.role.name.lower(),
+        "term": raft.term,
+        "commit_index": raft.commit_index,
+        "applied_index": applier.applied_index,
+        "last_index": raft.last_index,
+        "first_index": raft.log.first_index,
+        "keys": applier.keyspace.key_count,
+        "expires": applier.keyspace.expiring_count,
+        "used_bytes": applier.keyspace.used_bytes,
+        "expired_keys": applier.expired_keys,
+        "sessions": len(applier.sessions),
+        "replicas": [
+            {"node": peer, "match_index": progress.match_index, "state": progress.state.name.lower()}
+            for peer, progress in sorted(raft.progress.items())
+        ]
+        if raft.role is Role.LEADER
+        else [],
+    }
+
+
+def info_of(node: Node) -> dict[str, dict[str, object]]:
+    """Return INFO's fields by section: sums over the replicas here, and a line per group under `raft`."""
+    appliers = [replica.applier for replica in node.replicas.values()]
+    keyspaces = [applier.keyspace for applier in appliers]
+    raft: dict[str, object] = {
+        "raft_node_id": node.node_id,
+        "raft_groups": len(node.lanes),
+        "raft_groups_led": sum(replica.leads for replica in node.replicas.values()),
+        "raft_peers_connected": sum(1 for _peer in node.linked()),
+        "raft_clock_offset_ms": round(node.wall_offset_ms, 1),
+    }
+    for group_id, replica in node.replicas.items():
+        core = replica.raft
+        raft[f"raft_group_{group_id}"] = (
+            f"role={core.role.name.lower()},leader={core.leader_id},term={core.term},"
+            f"last_index={core.last_index},commit_index={core.commit_index},"
+            f"last_applied={replica.applier.applied_index}"
+        )
+    return {
+        "memory": {
+            "used_memory": sum(keyspace.used_bytes for keyspace in keyspaces),
+            "maxmemory": node.config.maxmemory,
+            "maxmemory_policy": "noeviction",
+        },
+        "stats": {"expired_keys": sum(applier.expired_keys for applier in appliers)},
+        "keyspace": {
+            "keys": sum(keyspace.key_count for keyspace in keyspaces),
+            "expires": sum(keyspace.expiring_count for keyspace in keyspaces),
+        },
+        "raft": raft,
+    }
