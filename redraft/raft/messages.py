@@ -38,7 +38,7 @@ class VoteReply(NamedTuple):
 
 
 class AppendEntries(NamedTuple):
-    """Entries after (prev_log_index, prev_log_term); without entries a probe or a notice of `commit_index`."""
+    """Entries after (prev_log_index, prev_log_term); none: a probe, or a notice of `commit_index`."""
 
     term: int
     prev_log_index: int

@@ -1,0 +1,232 @@
+"""The state of one group on one node (Raft figure 2), and the transitions that every role shares.
+
+Owns term, vote, role, leader, commit_index, the follower's timer and the outbox.  The roles' rules
+stand in `follower.py`, `election.py`, `replication.py` and `transfer.py` as functions over this state.
+
+Invariants: `term` never falls, and neither does `commit_index`; a term or vote is saved before anything
+that speaks of it enters the outbox, and what needs it durable goes through `gate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from redraft.raft.config import RaftConfig
+from redraft.raft.contact import NEVER_MS, Contact, NoContact
+from redraft.raft.log import LogView
+from redraft.raft.messages import RaftMessage
+from redraft.raft.progress import Progress
+from redraft.raft.quorum import majority
+from redraft.raft.types import Entry, HardState
+
+
+class Role(IntEnum):
+    """What this node is in its term; a pre-candidate is still a follower to everybody else (thesis §9.6)."""
+
+    FOLLOWER = 0
+    PRE_CANDIDATE = 1
+    CANDIDATE = 2
+    LEADER = 3
+
+
+class Output(NamedTuple):
+    """What the driver must do now, in this order; see `Raft.take_output`."""
+
+    messages: list[tuple[int, RaftMessage]]
+    """(to, message): send at once."""
+    gated: list[tuple[int, RaftMessage]]
+    """(to, message): send, in order, once everything appended and saved so far is durable."""
+    wrote: bool
+    """The log was written: hand it to the disk."""
+    stable: tuple[int, int]
+    """(last_index, its term): pass to `Raft.durable` once everything appended so far is durable."""
+    snapshots: list[int]
+    """Followers that need a snapshot; answer with `Raft.snapshot_finished`."""
+
+
+class State:
+    """Figure 2's state, plus timers and outbox; read by all, changed by the raft package only."""
+
+    __slots__ = (
+        "commit_index",
+        "committed_in_term",
+        "config",
+        "contact",
+        "deadline_ms",
+        "fresh",
+        "fresh_bytes",
+        "gated",
+        "heard_ms",
+        "leader_id",
+        "log",
+        "may_vote_from_ms",
+        "messages",
+        "node_id",
+        "now_ms",
+        "others",
+        "progress",
+        "quorum",
+        "quorum_contact_ms",
+        "random",
+        "replicate_due",
+        "role",
+        "self_match",
+        "snapshots",
+        "term",
+        "term_start_index",
+        "timeout_ms",
+        "transfer_deadline_ms",
+        "transferred_in_term",
+        "transferring_to",
+        "voted_for",
+        "voters",
+        "votes",
+        "wrote",
+    )
+
+    def __init__(
+        self,
+        *,
+        node_id: int,
+        voters: Sequence[int],
+        log: LogView,
+        config: RaftConfig,
+        random: Callable[[], float],
+        now_ms: float,
+        applied_index: int = 0,
+        may_vote_from_ms: float = NEVER_MS,
+        contact: Contact | None = None,
+    ) -> None:
+        assert node_id in voters, "a node that is no voter has no place in a fixed configuration"
+        assert 0 not in voters, "0 means nobody"
+        assert len(set(voters)) == len(voters)
+        self.node_id = node_id
+        self.voters = tuple(voters)
+        self.others = frozenset(voters) - {node_id}
+        self.quorum = majority(len(self.voters))
+        self.log = log
+        self.config = config
+        self.random = random
+        self.contact: Contact = contact if contact is not None else NoContact()
+        self.now_ms = now_ms
+
+        self.role = Role.FOLLOWER
+        self.term, self.voted_for = log.hard_state
+        self.leader_id = 0
+        self.commit_index = max(applied_index, log.first_index - 1)
+        assert self.commit_index <= log.last_index, "what is applied must be in the log or in its snapshot"
+
+        # The follower's timer.
+        self.may_vote_from_ms = may_vote_from_ms
+        self.heard_ms = NEVER_MS
+        self.timeout_ms = 0.0
+        self.deadline_ms = 0.0
+        self.restart_timer(now_ms)
+
+        # The candidate's.
+        self.votes: dict[int, bool] = {}
+
+        # The leader's.
+        self.progress: dict[int, Progress] = {}
+        self.self_match = 0
+        self.term_start_index = 0
+        self.committed_in_term = False
+        self.quorum_contact_ms = NEVER_MS
+        self.transferring_to = 0
+        self.transfer_deadline_ms = 0.0
+        self.transferred_in_term = False
+        self.fresh: list[Entry] = []
+        self.fresh_bytes = 0
+        self.replicate_due = False
+
+        # The outbox.
+        self.messages: list[tuple[int, RaftMessage]] = []
+        self.gated: list[tuple[int, RaftMessage]] = []
+        self.snapshots: list[int] = []
+        self.wrote = False
+
+    def send(self, to: int, message: RaftMessage) -> None:
+        """Send now: what the message says needs nothing of ours to be durable."""
+        self.messages.append((to, message))
+
+    def gate(self, to: int, message: RaftMessage) -> None:
+        """Send once everything written so far is durable."""
+        self.gated.append((to, message))
+
+    def save(self, term: int, voted_for: int) -> None:
+        """Change term and vote; one vote a term (Raft §5.2)."""
+        assert term > self.term or (term == self.term and self.voted_for in (0, voted_for))
+        self.term = term
+        self.voted_for = voted_for
+        self.log.save(HardState(term, voted_for))
+        self.wrote = True
+
+    def restart_timer(self, now_ms: float) -> None:
+        """Wait a fresh random time, one to two election time-outs from now, before campaigning (Raft §5.2)."""
+        self.timeout_ms = self.config.election_timeout_ms * (1.0 + self.random())
+        self.deadline_ms = now_ms + self.timeout_ms
+
+    def hear_leader(self, now_ms: float) -> None:
+        """The leader was alive at now_ms."""
+        if now_ms > self.heard_ms:
+            self.heard_ms = now_ms
+            self.deadline_ms = max(self.deadline_ms, now_ms + self.timeout_ms)
+
+    def consult_contact(self) -> None:
+        """Catch up with what the shared liveness knows, before deciding by time."""
+        if self.role is Role.LEADER:
+            self.quorum_contact_ms = max(self.quorum_contact_ms, self.contact.quorum_heard_ms())
+        elif self.leader_id:
+            self.hear_leader(self.contact.leader_heard_ms(self.leader_id, self.term))
+
+    def is_sticky(self, now_ms: float) -> bool:
+        """Thesis §4.2.3: a node in touch with its leader, or a leader with its quorum, helps nobody else up.
+
+        With leases the promise outlives the term: whatever made this node leave the term early, the old
+        leader may still be serving reads on the strength of this node's last answer.
+        """
+        self.consult_contact()
+        if self.role is Role.LEADER:
+            return now_ms - self.quorum_contact_ms < self.config.election_timeout_ms
+        if not self.leader_id and not self.config.lease:
+            return False
+        return now_ms - self.heard_ms < self.config.election_timeout_ms
+
+    def leave_role(self) -> None:
+        """Stop leading or following; the role that comes next is set by the caller."""
+        self.consult_contact()
+        if self.role is Role.LEADER:
+            self.contact.unlead()
+            self.progress = {}
+            self.self_match = 0
+            self.committed_in_term = False
+            self.transferring_to = 0
+            self.transferred_in_term = False
+            self.fresh = []
+            self.fresh_bytes = 0
+            self.replicate_due = False
+            self.snapshots = []
+        elif self.leader_id:
+            self.contact.withdraw()
+        self.votes = {}
+        self.leader_id = 0
+
+    def become_follower(self, term: int, leader_id: int, now_ms: float) -> None:
+        """Follow leader_id (0: not known yet) in a term not below ours (figure 2, "Rules for Servers").
+
+        Only a leader restarts the timer, and a role that had another one: a candidate with an old log must not
+        keep a follower with a newer log from campaigning (Raft §5.2, thesis §9.6).
+        """
+        assert term >= self.term
+        was_follower = self.role is Role.FOLLOWER
+        self.leave_role()
+        if term > self.term:
+            self.save(term, 0)
+        self.role = Role.FOLLOWER
+        self.leader_id = leader_id
+        if leader_id:
+            self.heard_ms = max(self.heard_ms, now_ms)
+        if leader_id or not was_follower:
+            self.restart_timer(now_ms)
