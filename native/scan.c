@@ -8,6 +8,7 @@ enum { LINE_BYTES_MAX = 65536, SLOTS = 16384, BULK_BYTES_MIN = 6 };
 enum { OK = 0, INLINE = 1, BAD_COUNT = 2, BIG_COUNT = 3, BAD_TYPE = 4, BAD_BULK = 5, BIG_BULK = 6 };
 enum { MORE = -1, INVALID = -2, TOO_BIG = -3 };
 enum { NO_KEY = -1, SEVERAL = -2 };
+enum { LOOSE = 1 << 16 }; /* added to the id of a request that ends a line or a bulk with other than CR LF */
 enum { SLOW = 0, WRITE = 2 };
 enum { COMMAND_STRIDE = 6, PART_STRIDE = 5 };
 enum { CONSUMED, STATUS, NEEDED, COUNT, GROUP, WRITES, LAST_ID, CURSOR, LEFT };
@@ -236,13 +237,14 @@ int64_t redraft_scan_args(const redraft_commands *table, const char *data, int64
         if (data[at] != '*' || read_number(data, at + 1, size, &argc, &at) != OK) return -1;
         if (argc <= 0) continue;
         if (count == commands_max || argc > args_max - found) return argc > size ? -1 : -2;
-        int32_t id = -1, slot = NO_KEY;
+        int32_t id = -1, slot = NO_KEY, loose = 0;
         int64_t key = 0, last_key = 0, step = 1;
         for (int64_t i = 0; i < argc; i++) {
             if (read_bulk(data, at, size, size, argc - i, &body, &length, &needed, &status) != OK) return -1;
             at = body + length + 2;
             args[found * 2] = body;
             args[found * 2 + 1] = body + length;
+            if (data[body - 1] != '\n' || data[at - 2] != '\r' || data[at - 1] != '\n') loose = LOOSE;
             found++;
             if (i == 0) {
                 id = find_command(table, data + body, length);
@@ -258,7 +260,7 @@ int64_t redraft_scan_args(const redraft_commands *table, const char *data, int64
                 key += step;
             }
         }
-        commands[count * 3] = id;
+        commands[count * 3] = id < 0 ? id : id | loose;
         commands[count * 3 + 1] = slot;
         commands[count * 3 + 2] = argc;
         count++;

@@ -23,6 +23,9 @@ NO_KEY, SEVERAL = -1, -2
 OK, INLINE, BAD_COUNT, BIG_COUNT, BAD_TYPE, BAD_BULK, BIG_BULK = range(7)
 """How a scan ended: at an unfinished command or the end; at an inline line; at a protocol error."""
 
+LOOSE = 1 << 16
+"""Added by `scan_args` to the id of a request that ends a length or a bulk with other than CR LF."""
+
 LINE_BYTES_MAX = 65536
 COMMANDS_MAX = 1024
 NAME_BYTES_MAX = 32
@@ -254,7 +257,8 @@ class Scanner:
 def scan_args(data: bytes) -> tuple[list[int], list[int]]:
     """Takes whole, valid requests apart: commands flat (id, slot, argc), arguments flat (start, end).
 
-    Raises ValueError when `data` is anything else.  Id and slot are as in `Scanner.commands`.
+    Raises ValueError when `data` is anything else.  Id and slot are as in `Scanner.commands`, but that
+    the id of a request whose arguments can't be copied with their framing has LOOSE added.
     """
     commands: list[int] = []
     args: list[int] = []
@@ -266,16 +270,18 @@ def scan_args(data: bytes) -> tuple[list[int], list[int]]:
             argc, at = _number(data, at + 1, BAD_COUNT, BIG_COUNT)
             if argc <= 0:
                 continue
-            command, keys = -1, range(0)
+            command, keys, loose = -1, range(0), 0
             slots: list[int] = []
             for position in range(argc):
                 body, end, at = _bulk(data, at, argc - position, len(data))
                 args += (body, end)
+                if data[body - 1 : body] != b"\n" or data[end:at] != b"\r\n":
+                    loose = LOOSE
                 if position == 0:
                     command, _, keys = _keys(data[body:end], argc)
                 elif position in keys:
                     slots.append(key_slot(data[body:end]))
-            commands += (command, _common(slots), argc)
+            commands += (command if command < 0 else command | loose, _common(slots), argc)
     except _StoppedError as stopped:
         raise ValueError("not whole, valid requests") from stopped
     return commands, args

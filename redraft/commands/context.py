@@ -1,0 +1,53 @@
+"""What a handler is given besides its arguments.
+
+All a command may depend on is here and in its arguments: state, the entry's clock and seed, the
+reply protocol.  A context is made once per replica and set for each batch.
+"""
+
+from __future__ import annotations
+
+from redraft.accel.scan import key_slot
+from redraft.commands.keyspace import Keyspace
+from redraft.commands.splitmix import SplitMix64
+
+
+class Context:
+    """State, time and chance for the commands of one replica.
+
+    `proto` (2 or 3) and `slot` (of all keys of the request; -1 without keys, -2 when they differ)
+    change from command to command, the rest per batch.  `bugs` collects what handlers raised that
+    they should not have: its reader logs and clears it.
+    """
+
+    __slots__ = ("_random", "bugs", "deny_oom", "keyspace", "now_ms", "proto", "seed", "slot", "write")
+
+    def __init__(self, keyspace: Keyspace) -> None:
+        self.keyspace = keyspace
+        self.proto = 2
+        self.slot = -1
+        self.bugs: list[BaseException] = []
+        self.begin(now_ms=0, write=False)
+
+    def begin(self, *, now_ms: int, write: bool, seed: int = 0, deny_oom: bool = False) -> None:
+        """Set the context for one entry, or for one batch of reads.
+
+        `now_ms` is the entry's clock: unix time in milliseconds, for a read that of the group.  With
+        `write` keys past their deadline are removed when met, without it they raise ExpiredKeyError.
+        `deny_oom` refuses commands that may need memory; it has to ride in the entry.
+        """
+        self.now_ms = now_ms
+        self.write = write
+        self.seed = seed
+        self.deny_oom = deny_oom
+        self._random: SplitMix64 | None = None
+
+    @property
+    def random(self) -> SplitMix64:
+        """The entry's random numbers: one sequence for all its commands."""
+        if self._random is None:
+            self._random = SplitMix64(self.seed)
+        return self._random
+
+    def slot_of(self, key: bytes) -> int:
+        """Return the slot of one of the request's keys."""
+        return self.slot if self.slot >= 0 else key_slot(key)

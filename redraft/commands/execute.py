@@ -1,0 +1,247 @@
+"""Carries out batches of requests against a replica's keyspace: the hot loop of the whole store.
+
+`execute_batch` takes the raw bytes of many requests and returns as many replies.  The commonest
+requests (GET, SET, INCR, DEL of one key) are done in the loop itself, on the slot's dict, without
+an object for the request; all others go to their handler.  Both ways must do the same: the tests
+run every sequence through both.
+
+A request never fails a batch: a handler that raises is undone alone and answered with an error.
+What does get out: ExpiredKeyError of a read (see `redraft.commands.keyspace`), and MemoryError,
+which is this machine's trouble and must not be answered as if it were every replica's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from redraft.accel.scan import LOOSE, configure, scan_args
+from redraft.commands.command import Command, Kind
+from redraft.commands.context import Context
+from redraft.commands.keyspace import KEY_BYTES, ExpiredKeyError, Keyspace
+from redraft.commands.reply import (
+    NIL,
+    ONE,
+    OK,
+    OVER_MEMORY,
+    ZERO,
+    CommandError,
+    error,
+    unknown_command,
+    unknown_subcommand,
+    wrong_arity,
+)
+from redraft.commands.table import COMMANDS, IDS, scan_table
+from redraft.engine.hash import HashEngine
+from redraft.engine.record import BODY_AT, DEADLINE_BYTES, EXPIRING, INTEGER, STRING
+
+configure(scan_table())
+
+_NEVER: Final = -2
+"""No command's id."""
+
+_SAFE_INTEGER_BYTES: Final = 20
+"""Bodies of integers up to this length can be added to without a look at the range."""
+
+_INTERNAL = error(b"ERR internal error")
+
+
+def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Carry out the requests in `data`, in order; return a reply for each.
+
+    `marks` says for runs of requests (their number, the protocol of their replies: 2 or 3); the
+    numbers add up to that of the requests.  `data` holds whole, valid requests.  `ctx` has to be
+    set by `begin` for the entry or the batch of reads.
+    """
+    keyspace = ctx.keyspace
+    keyspace.now_ms = ctx.now_ms
+    keyspace.writing = ctx.write
+    commands, spans = scan_args(data)
+    requests = zip(commands[0::3], commands[1::3], commands[2::3], strict=True)
+    assert sum(mark[0] for mark in marks) * 3 == len(commands), "the marks are not those of the data"
+    engine = keyspace.engine
+    if isinstance(engine, HashEngine) and not ctx.deny_oom:
+        return _execute_in_memory(ctx, engine, data, marks, requests, spans)
+    replies = []
+    span = 0
+    for count, ctx.proto in marks:
+        for number, ctx.slot, argc in islice(requests, count):
+            words = [data[spans[i] : spans[i + 1]] for i in range(span, span + 2 * argc, 2)]
+            replies.append(_execute(ctx, number, words))
+            span += 2 * argc
+    return replies
+
+
+def execute_one(ctx: Context, words: list[bytes]) -> bytes:
+    """Carry out one request; return its reply, in the protocol of `ctx`."""
+    request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    return execute_batch(ctx, request, [(1, ctx.proto)])[0]
+
+
+def _execute_in_memory(
+    ctx: Context,
+    engine: HashEngine,
+    data: bytes,
+    marks: Sequence[tuple[int, int]],
+    requests: Iterator[tuple[int, int, int]],
+    spans: list[int],
+) -> list[bytes]:
+    """Do what `execute_batch` promises, on an engine whose tables can be written directly.
+
+    A value's record is cut out of the request as it stands (the grammar of a string's body is that
+    of RESP), so a GET's reply is the record.  A key that a fast branch can't deal with goes to
+    the handlers.  What the branches change in the keyspace's counts is told before a handler runs.
+    """
+    keyspace, tables, orders = ctx.keyspace, engine.tables, engine.orders
+    now = ctx.now_ms.to_bytes(DEADLINE_BYTES, "big")
+    get = _IDS_GET
+    set_, incr, delete = (_IDS_SET, _IDS_INCR, _IDS_DEL) if ctx.write else (_NEVER,) * 3
+    replies: list[bytes] = []
+    reply = replies.append
+    keys = used = expiring = 0  # changes not yet told to the keyspace
+    span = 0
+    for count, proto in marks:
+        ctx.proto = proto
+        nil = NIL[proto]
+        for number, slot, argc in islice(requests, count):
+            if number == get:
+                if argc == 2:
+                    table = tables[slot]
+                    record = table.get(data[spans[span + 2] : spans[span + 3]]) if table is not None else None
+                    if record is None:
+                        reply(nil)
+                        span += 4
+                        continue
+                    if record[0] == STRING:
+                        reply(record)
+                        span += 4
+                        continue
+                    if record[0] == EXPIRING and record[BODY_AT] == STRING and record[1:BODY_AT] > now:
+                        reply(record[BODY_AT:])
+                        span += 4
+                        continue
+            elif number == set_:
+                if argc == 3:
+                    table = tables[slot]
+                    if table is None:
+                        table = tables[slot] = {}
+                    end = spans[span + 3]
+                    key = data[spans[span + 2] : end]
+                    record = data[end + 2 : spans[span + 5] + 2]
+                    old = table.get(key)
+                    table[key] = record
+                    if old is None:
+                        keys += 1
+                        used += len(key) + len(record)
+                        if slot in orders:
+                            orders[slot].add(key)
+                    else:
+                        used += len(record) - len(old)
+                        if old[0] == EXPIRING:
+                            expiring -= 1
+                    reply(OK)
+                    span += 6
+                    continue
+            elif number == incr:
+                if argc == 2:
+                    table = tables[slot]
+                    if table is None:
+                        table = tables[slot] = {}
+                    key = data[spans[span + 2] : spans[span + 3]]
+                    old = table.get(key)
+                    if old is None:
+                        table[key] = b":1\r\n"
+                        keys += 1
+                        used += len(key) + 4
+                        if slot in orders:
+                            orders[slot].add(key)
+                        reply(ONE)
+                        span += 4
+                        continue
+                    if old[0] == INTEGER and len(old) <= _SAFE_INTEGER_BYTES:
+                        record = b":%d\r\n" % (int(old[1:]) + 1)
+                        table[key] = record
+                        used += len(record) - len(old)
+                        reply(record)
+                        span += 4
+                        continue
+            elif number == delete and argc == 2:
+                table = tables[slot]
+                if table is not None:
+                    key = data[spans[span + 2] : spans[span + 3]]
+                    old = table.pop(key, None)
+                    if old is None:
+                        reply(ZERO)
+                    else:
+                        keys -= 1
+                        used -= len(key) + len(old)
+                        if slot in orders:
+                            orders[slot].discard(key)
+                        if old[0] == EXPIRING:
+                            expiring -= 1
+                            reply(ONE if old[1:BODY_AT] > now else ZERO)
+                        else:
+                            reply(ONE)
+                    span += 4
+                    continue
+            if used or keys or expiring:
+                _tell(keyspace, keys, used, expiring)
+                keys = used = expiring = 0
+            ctx.slot = slot
+            following = span + 2 * argc
+            reply(_execute(ctx, number, [data[spans[i] : spans[i + 1]] for i in range(span, following, 2)]))
+            span = following
+    _tell(keyspace, keys, used, expiring)
+    return replies
+
+
+def _tell(keyspace: Keyspace, keys: int, used: int, expiring: int) -> None:
+    """Add what the fast branches changed to the keyspace's counts; `used` is without the cost per key."""
+    keyspace.key_count += keys
+    keyspace.used_bytes += used + keys * KEY_BYTES
+    keyspace.expiring_count += expiring
+
+
+def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
+    """Carry out one request by its handler; a request that can't be carried out changes nothing."""
+    keyspace = ctx.keyspace
+    try:
+        command = _resolve(number, words)
+        assert command.handler is not None, f"{command.name!r} is a command of the node's own"
+        assert ctx.write or command.kind is not Kind.WRITE, f"{command.name!r} among reads"
+        if ctx.deny_oom and command.denied_when_full:
+            return error(OVER_MEMORY)
+        reply = command.handler(ctx, words)
+    except CommandError as refused:
+        keyspace.undo()
+        return refused.reply
+    except (ExpiredKeyError, MemoryError):
+        raise
+    except Exception as bug:  # noqa: BLE001 - must not stop every replica; reported through `bugs`
+        keyspace.undo()
+        ctx.bugs.append(bug)
+        return _INTERNAL
+    keyspace.journal.clear()
+    return reply
+
+
+def _resolve(number: int, words: list[bytes]) -> Command:
+    """Return the command or subcommand that a request is, raising CommandError when it is none."""
+    if number < 0:
+        raise CommandError(unknown_command(words))
+    command = COMMANDS[number & (LOOSE - 1)]
+    if not command.accepts(len(words)):
+        raise CommandError(wrong_arity(command.name))
+    if not command.subcommands or len(words) == 1:
+        return command
+    name = b"%b|%b" % (command.name, words[1].lower())
+    for subcommand in command.subcommands:
+        if subcommand.name == name:
+            if not subcommand.accepts(len(words)):
+                raise CommandError(wrong_arity(name))
+            return subcommand
+    raise CommandError(unknown_subcommand(command.name, words[1]))
+
+
+_IDS_GET, _IDS_SET, _IDS_INCR, _IDS_DEL = (IDS[name] for name in (b"get", b"set", b"incr", b"del"))

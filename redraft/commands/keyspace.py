@@ -1,0 +1,176 @@
+"""The keys of one group on one node, as commands see them: with expiry, undo and counts.
+
+Invariants:
+
+- `key_count`, `expiring_count` and `used_bytes` are those of what the engine holds.
+- Every expiring record's deadline stands in the deadlines' heap.
+- `journal` holds what the command under way has replaced; it is empty between commands.
+
+Expiry is a logged event (docs: DESIGN, "Order, time, chance").  While an entry is applied
+(`writing`), a key whose deadline is not after the entry's clock is gone and is removed when met.  A
+read removes nothing: a read that meets such a key raises `ExpiredKeyError` and is to be tried again
+once an entry has removed it.  The keyspace never looks at a clock: `now_ms` is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from redraft.engine.deadlines import Deadlines
+from redraft.engine.interface import Engine
+from redraft.engine.record import EXPIRING, deadline_of
+
+KEY_BYTES: Final = 168
+"""Estimate of what a key costs besides its bytes and its value's: two bytes objects, a dict's entry."""
+
+DEADLINE_BYTES: Final = 120
+"""Estimate of what a deadline costs besides the bytes in the record."""
+
+
+class ExpiredKeyError(Exception):
+    """A read met a key past its deadline: an entry has to remove it, then the read may be tried again.
+
+    The second try takes the clock of the first, or that of the entry: not a later one, or it might
+    never end.
+    """
+
+    def __init__(self, deadline_ms: int) -> None:
+        super().__init__(f"a key expired at {deadline_ms}")
+        self.deadline_ms = deadline_ms
+
+
+class Keyspace:
+    """Keys and records of the slots one group owns, over an engine."""
+
+    __slots__ = (
+        "_deadlines", "engine", "expiring_count", "journal", "key_count", "now_ms", "slots", "used_bytes", "writing",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, slots: Iterable[int]) -> None:
+        self.engine = engine
+        self.slots: Sequence[int] = sorted(slots)
+        self.now_ms = 0
+        self.writing = False
+        self.journal: list[tuple[int, bytes, bytes | None]] = []
+        self._deadlines = Deadlines(self._is_current)
+        self._count()
+
+    def find(self, slot: int, key: bytes) -> bytes | None:
+        """Return the record of a key, None when there is none; raises ExpiredKeyError in a read."""
+        record = self.engine.get(slot, key)
+        if record is not None and record[0] == EXPIRING:
+            deadline_ms = deadline_of(record)
+            if deadline_ms is not None and deadline_ms <= self.now_ms:
+                if not self.writing:
+                    raise ExpiredKeyError(deadline_ms)
+                self.remove(slot, key)
+                return None
+        return record
+
+    def put(self, slot: int, key: bytes, record: bytes) -> None:
+        """Store a record; one whose deadline has come is a deletion."""
+        if record[0] == EXPIRING:
+            deadline_ms = deadline_of(record)
+            assert deadline_ms is not None
+            if deadline_ms <= self.now_ms:
+                self.remove(slot, key)
+                return
+        self.journal.append((slot, key, self._swap(slot, key, record)))
+
+    def remove(self, slot: int, key: bytes) -> bool:
+        """Delete a key; return whether it was stored, expired or not."""
+        old = self._drop(slot, key)
+        if old is None:
+            return False
+        self.journal.append((slot, key, old))
+        return True
+
+    def undo(self) -> None:
+        """Take back what the command under way has written."""
+        for slot, key, old in reversed(self.journal):
+            if old is None:
+                self._drop(slot, key)
+            else:
+                self._swap(slot, key, old)
+        self.journal.clear()
+
+    def clear(self) -> None:
+        """Delete all keys; can't be undone, so it has to be the last thing a command does."""
+        for slot in self.slots:
+            self.engine.delete_slot(slot)
+        self.journal.clear()
+        self._deadlines.clear()
+        self.key_count = self.expiring_count = self.used_bytes = 0
+
+    def settle(self) -> None:
+        """See to it that no stored key is past its deadline, for commands that look at many keys."""
+        first = self._deadlines.first()
+        while first is not None and first[0] <= self.now_ms:
+            if not self.writing:
+                raise ExpiredKeyError(first[0])
+            self.remove(first[1], first[2])
+            first = self._deadlines.first()
+
+    def expire_due(self, cutoff_ms: int, limit: int) -> int:
+        """Delete up to `limit` keys whose deadline is not after `cutoff_ms`, the earliest first; return how many."""
+        assert not self.journal
+        removed = 0
+        while removed < limit:
+            first = self._deadlines.first()
+            if first is None or first[0] > cutoff_ms:
+                break
+            self._drop(first[1], first[2])
+            removed += 1
+        return removed
+
+    def next_deadline_ms(self) -> int | None:
+        """Return the earliest deadline of a stored key, None when no key expires."""
+        first = self._deadlines.first()
+        return first[0] if first is not None else None
+
+    def occupied(self) -> Iterator[tuple[int, int]]:
+        """Return owned slots that have keys, ascending, with the number of their keys."""
+        size = self.engine.slot_size
+        return ((slot, count) for slot in self.slots if (count := size(slot)))
+
+    def _swap(self, slot: int, key: bytes, record: bytes) -> bytes | None:
+        old = self.engine.put(slot, key, record)
+        if old is None:
+            self.key_count += 1
+            self.used_bytes += len(key) + len(record) + KEY_BYTES
+        else:
+            self.used_bytes += len(record) - len(old)
+            if old[0] == EXPIRING:
+                self.expiring_count -= 1
+        if record[0] == EXPIRING:
+            self.expiring_count += 1
+            deadline_ms = deadline_of(record)
+            assert deadline_ms is not None
+            self._deadlines.add(deadline_ms, slot, key, self.expiring_count)
+        return old
+
+    def _drop(self, slot: int, key: bytes) -> bytes | None:
+        old = self.engine.delete(slot, key)
+        if old is not None:
+            self.key_count -= 1
+            self.used_bytes -= len(key) + len(old) + KEY_BYTES
+            if old[0] == EXPIRING:
+                self.expiring_count -= 1
+        return old
+
+    def _is_current(self, deadline_ms: int, slot: int, key: bytes) -> bool:
+        record = self.engine.get(slot, key)
+        return record is not None and deadline_of(record) == deadline_ms
+
+    def _count(self) -> None:
+        self.key_count = self.expiring_count = self.used_bytes = 0
+        self._deadlines.clear()
+        for slot in self.slots:
+            for key, record in self.engine.items(slot):
+                self.key_count += 1
+                self.used_bytes += len(key) + len(record) + KEY_BYTES
+                deadline_ms = deadline_of(record)
+                if deadline_ms is not None:
+                    self.expiring_count += 1
+                    self._deadlines.add(deadline_ms, slot, key, self.key_count)

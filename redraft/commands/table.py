@@ -1,0 +1,36 @@
+"""All commands of the server, in one table.
+
+A command's id is its position in `COMMANDS`.  Ids are used within a process only, between the
+native scan and the executor: nothing stores them or sends them.
+"""
+
+from __future__ import annotations
+
+from redraft.commands.command import Command, Kind
+from redraft.commands.facts_generic import GENERIC
+from redraft.commands.facts_local import LOCAL
+from redraft.commands.facts_strings import STRINGS
+
+__all__ = ["BY_NAME", "COMMANDS", "IDS", "Command", "Kind", "scan_table"]
+
+COMMANDS: tuple[Command, ...] = (*STRINGS, *GENERIC, *LOCAL)
+"""Every command; containers hold their subcommands."""
+
+IDS: dict[bytes, int] = {command.name: number for number, command in enumerate(COMMANDS)}
+"""A command's id by its lower-case name."""
+
+BY_NAME: dict[bytes, Command] = {command.name: command for command in COMMANDS}
+"""A command by its lower-case name."""
+
+assert len(IDS) == len(COMMANDS), "a command stands in the table twice"
+
+
+def scan_table() -> list[tuple[bytes, int, int, int, int, int]]:
+    """Return what `accel.scan.configure` takes: (name, kind, arity, first, last, step) by id.
+
+    Commands that mean the whole keyspace are of kind LOCAL here: the front end has to look at them.
+    """
+    return [
+        (command.name, Kind.LOCAL if command.whole else command.kind, command.arity, *command.routing_keys)
+        for command in COMMANDS
+    ]

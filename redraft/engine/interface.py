@@ -1,0 +1,68 @@
+"""What a replica asks of the thing that stores its keys.
+
+An engine keeps records (`redraft.engine.record`) by slot and key, for the slots of one group on one
+node.  What always holds:
+
+- Keys of a slot have an order that is the same on every engine: by position, then by key.
+  `position(key)` is the CRC-32 of the key, so a SCAN goes on after a fail-over to another engine.
+- What was written since the last `commit` is one atomic batch together with the index of the entry
+  that wrote it; after a crash an engine on disk is as of its last commit, an engine in memory is empty.
+- A slot's keys can be deleted, listed and copied as a range, without looking at other slots.
+
+An engine judges nothing: expiry, types and ownership are its callers' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+from zlib import crc32
+
+POSITION_END = 1 << 32
+"""Above every position."""
+
+
+def position(key: bytes) -> int:
+    """Return where in the order of its slot a key stands."""
+    return crc32(key)
+
+
+class Engine(Protocol):
+    """Stores the records of one replica."""
+
+    last_applied: int
+    """The index given to the last `commit`."""
+
+    def get(self, slot: int, key: bytes) -> bytes | None:
+        """Return the record of a key, None when there is none."""
+
+    def put(self, slot: int, key: bytes, record: bytes) -> bytes | None:
+        """Store a record; return the one it replaces."""
+
+    def delete(self, slot: int, key: bytes) -> bytes | None:
+        """Delete a key; return its record, None when there was none."""
+
+    def slot_size(self, slot: int) -> int:
+        """Return the number of keys of a slot."""
+
+    def scan(self, slot: int, start: int, limit: int) -> tuple[list[bytes], int]:
+        """Return keys of a slot from position `start` on, in order, and the position to go on from.
+
+        At least `limit` keys, unless the slot ends before; all keys of one position come together.
+        The position to go on from is POSITION_END when the slot is through.
+        """
+
+    def items(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
+        """Return keys and records of a slot, in any order; the slot must not change meanwhile."""
+
+    def delete_slot(self, slot: int) -> None:
+        """Delete all keys of a slot."""
+
+    def commit(self, last_applied: int) -> None:
+        """End an atomic batch: what was written since the last one stands together with `last_applied`."""
+
+    def snapshot(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
+        """Return keys and records of a slot in order, as of now, whatever is written while they are read."""
+
+    def close(self) -> None:
+        """Let go of files and memory."""
