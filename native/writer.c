@@ -102,10 +102,11 @@ static void *run(void *argument) {
     return NULL;
 }
 
-redraft_writer *redraft_writer_start(int event_fd, uint64_t durable) {
+redraft_writer *redraft_writer_start(int event_fd, uint64_t durable, uint32_t chain) {
     redraft_writer *writer = calloc(1, sizeof *writer);
     if (writer == NULL) return NULL;
     writer->event_fd = event_fd;
+    writer->chain = chain;
     atomic_init(&writer->durable, durable);
     atomic_init(&writer->error, 0);
     pthread_mutex_init(&writer->lock, NULL);

@@ -14,10 +14,10 @@
 
 typedef struct redraft_writer redraft_writer;
 
-/* Start the thread, `durable` being the sequence already durable; NULL when there is no memory or thread. */
-redraft_writer *redraft_writer_start(int event_fd, uint64_t durable);
+/* Start the thread behind a batch that is durable: its sequence, and its chain; NULL when there is no memory. */
+redraft_writer *redraft_writer_start(int event_fd, uint64_t durable, uint32_t chain);
 
-/* Queue one batch for `offset` of `fd`; `chain` is taken when `restart` says that a segment begins here.
+/* Queue one batch for `offset` of `fd`; the chain starts anew when `restart` says that a segment begins here.
  * `batch` belongs to the writer until its sequence is durable or the writer failed and was stopped.
  * Returns 0, or ENOMEM. */
 int redraft_writer_submit(redraft_writer *writer, int fd, uint64_t offset, uint8_t *batch, size_t length,

@@ -15,7 +15,7 @@ nor what an entry means.  All numbers are little endian; `crc(from, bytes)` is C
         36 u32 magic     "RRDB"
     record   = record header, data
     record header (40 bytes)
-         0 u32 crc       crc(checksum before this one: of the record before, of the batch header at first; header[4:40])
+         0 u32 crc       crc(checksum before this one, header[4:40]): of the record before, of the batch at first
          4 u32 data crc  crc(seed of the segment, header[8:40] data), so that a record can be checked alone
          8 u32 length    of the data
         12 u32 group
@@ -41,6 +41,7 @@ RECORD_HEADER = struct.Struct("<IIIIBBHIQQ")
 BATCH_HEADER_BYTES = 40
 RECORD_HEADER_BYTES = 40
 MAGIC = 0x42445252
+_MAGIC_AT, _MAGIC_BYTES = 36, b"RRDB"
 BATCH_BYTES_MAX = 1 << 48
 BATCH_RECORDS_MAX = 1 << 14
 SCAN_BATCHES_MAX = 1 << 14
@@ -198,7 +199,9 @@ def _records(
         if end - at < RECORD_HEADER_BYTES:
             raise _InvalidError(at)
         header = window[at : at + RECORD_HEADER_BYTES]
-        crc, data_crc, length, group, kind_of, kind, spare, spare_too, term, index = RECORD_HEADER.unpack(header)
+        crc, data_crc, length, group, kind_of, kind, spare, spare_too, term, index = RECORD_HEADER.unpack(
+            header
+        )
         chain = crc32c(header[4:], chain)
         if crc != chain:
             raise _InvalidError(at)
@@ -216,18 +219,19 @@ def claim_find(window: bytes | bytearray, position: int, seed: int, durable: int
     """Return where, at a multiple of 8, the first batch header stands that is valid by itself, has a sequence
     below `bound` (0: any) and claims that at least `durable` was durable; -1 when there is none.
     """
-    first = -(-position // ALIGNMENT) * ALIGNMENT
-    for at in range(first, len(window) - BATCH_HEADER_BYTES + 1, ALIGNMENT):
-        crc, _, sequence, claimed, _, _, magic = BATCH_HEADER.unpack_from(window, at)
-        if magic != MAGIC or claimed < durable or (bound and sequence >= bound):
-            continue
-        if crc32c(window[at + 4 : at + BATCH_HEADER_BYTES], seed) == crc:
-            return at
+    at = window.find(_MAGIC_BYTES, position + _MAGIC_AT) - _MAGIC_AT
+    while at >= 0:
+        if at % ALIGNMENT == 0:
+            crc, _, sequence, claimed, _, _, _ = BATCH_HEADER.unpack_from(window, at)
+            wanted = claimed >= durable and not (bound and sequence >= bound)
+            if wanted and crc32c(window[at + 4 : at + BATCH_HEADER_BYTES], seed) == crc:
+                return at
+        at = window.find(_MAGIC_BYTES, at + _MAGIC_AT + 1) - _MAGIC_AT
     return -1
 
 
 def records_verify(window: bytes | bytearray, seed: int, offsets: Sequence[int]) -> int:
-    """Check the records at `offsets` by their own checksums; return the position of the first bad one, or -1."""
+    """Check records by their own checksums; return the position in `offsets` of the first bad one, or -1."""
     for row, at in enumerate(offsets):
         if len(window) - at < RECORD_HEADER_BYTES:
             return row

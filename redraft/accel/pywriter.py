@@ -23,7 +23,7 @@ class Writer(Protocol):
     """What the log asks of its writer; errors are errno numbers, 0 for none."""
 
     def submit(self, fd: int, offset: int, batch: bytearray, seed: int, restart: bool) -> None:
-        """Queue one batch; `restart` says that a segment begins here.  The batch must not be touched again."""
+        """Queue one batch, which is the writer's from now on; `restart` says that a segment begins here."""
 
     def durable(self) -> int:
         """Return the last sequence that is durable."""
@@ -46,7 +46,9 @@ class _Job(NamedTuple):
     restart: bool
 
 
-def write_all(pwrite: Callable[[int, memoryview, int], int], fd: int, data: bytes | bytearray, offset: int) -> None:
+def write_all(
+    pwrite: Callable[[int, memoryview, int], int], fd: int, data: bytes | bytearray, offset: int
+) -> None:
     """Write all of `data`, however little each call takes."""
     view = memoryview(data)
     while view:
@@ -63,6 +65,7 @@ class PythonWriter:
         self,
         event_fd: int,
         durable: int,
+        chain: int,
         *,
         threaded: bool = True,
         pwrite: Callable[[int, memoryview, int], int] = os.pwrite,
@@ -71,13 +74,15 @@ class PythonWriter:
         self._event_fd = event_fd
         self._durable = durable
         self._error = 0
-        self._chain = 0
+        self._chain = chain
         self._pwrite = pwrite
         self._fdatasync = fdatasync
         self._jobs: deque[_Job] = deque()
         self._queued = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="redraft-log", daemon=True) if threaded else None
+        self._thread = (
+            threading.Thread(target=self._run, name="redraft-log", daemon=True) if threaded else None
+        )
         if self._thread is not None:
             self._thread.start()
 
@@ -129,7 +134,9 @@ class PythonWriter:
 
     def _carry_out(self, jobs: list[_Job]) -> None:
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
-            self._chain = batch_seal(job.batch, job.seed, job.seed if job.restart else self._chain, self._durable)
+            self._chain = batch_seal(
+                job.batch, job.seed, job.seed if job.restart else self._chain, self._durable
+            )
             write_all(self._pwrite, job.fd, job.batch, job.offset)
             if following is None or following.fd != job.fd:
                 self._fdatasync(job.fd)

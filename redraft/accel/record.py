@@ -55,7 +55,9 @@ def _native_crc32c(data: bytes | bytearray | memoryview, crc: int = 0) -> int:
 
 
 def _native_batch_seal(batch: bytearray, seed: int, chain: int, durable: int) -> int:
-    return int(_lib.redraft_batch_seal(_ffi.from_buffer("uint8_t[]", batch), len(batch), seed, chain, durable))
+    return int(
+        _lib.redraft_batch_seal(_ffi.from_buffer("uint8_t[]", batch), len(batch), seed, chain, durable)
+    )
 
 
 def _native_batch_scan(window: bytes | bytearray, cursor: ScanCursor) -> Scanned:
@@ -81,7 +83,9 @@ def _scan_state() -> tuple[Any, dict[str, Any]]:
     return state, keep
 
 
-def _native_claim_find(window: bytes | bytearray, position: int, seed: int, durable: int, bound: int = 0) -> int:
+def _native_claim_find(
+    window: bytes | bytearray, position: int, seed: int, durable: int, bound: int = 0
+) -> int:
     view = _ffi.from_buffer("uint8_t[]", window)
     return int(_lib.redraft_claim_find(view, len(window), position, seed, durable, bound))
 

@@ -19,8 +19,8 @@ __all__ = ["PythonWriter", "Writer", "start_writer"]
 class NativeWriter:
     """See `Writer`; keeps each batch alive until it is durable."""
 
-    def __init__(self, event_fd: int, durable: int) -> None:
-        self._writer: Any = _lib.redraft_writer_start(event_fd, durable)
+    def __init__(self, event_fd: int, durable: int, chain: int) -> None:
+        self._writer: Any = _lib.redraft_writer_start(event_fd, durable, chain)
         if self._writer == _ffi.NULL:
             raise OSError(errno.EAGAIN, "the log's writer thread can't be started")
         self._submit = _lib.redraft_writer_submit
@@ -68,6 +68,6 @@ if NATIVE is not None:
     _ffi, _lib = NATIVE.ffi, NATIVE.lib
 
 
-def start_writer(event_fd: int, durable: int) -> Writer:
-    """Start a writer for real files, `durable` being the sequence that is durable already."""
-    return NativeWriter(event_fd, durable) if NATIVE is not None else PythonWriter(event_fd, durable)
+def start_writer(event_fd: int, durable: int, chain: int) -> Writer:
+    """Start a writer of real files, behind the durable batch whose sequence and chain are given."""
+    return (NativeWriter if NATIVE is not None else PythonWriter)(event_fd, durable, chain)

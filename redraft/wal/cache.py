@@ -1,0 +1,63 @@
+"""How much of the log stays in memory: the newest entries of all groups, up to a limit of bytes.
+
+Oldest first, whichever group they are of; an entry leaves only when it is durable, for until then the
+disk can't give it back.  So the limit bends for what is in flight, which others bound.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redraft.wal.group import GroupLog
+
+ENTRY_OVERHEAD_BYTES = 200
+"""What an entry costs in memory beside its data: the tuple, its numbers, the bytes object's header."""
+
+
+class _Added:
+    """Entries that were appended together."""
+
+    __slots__ = ("index", "log", "sequence")
+
+    def __init__(self, log: GroupLog, index: int, sequence: int) -> None:
+        self.log = log
+        self.index = index  # the last one's
+        self.sequence = sequence  # of the batch they ride in
+
+
+class EntryCache:
+    """Counts what the groups hold in memory, and tells them what to forget."""
+
+    __slots__ = ("_added", "_limit", "bytes", "next_sequence")
+
+    def __init__(self, limit: int, next_sequence: int) -> None:
+        self.bytes = 0
+        self.next_sequence = next_sequence  # of the batch that collects now
+        self._limit = limit
+        self._added: deque[_Added] = deque()
+
+    @staticmethod
+    def cost(count: int, data_bytes: int) -> int:
+        """Return what `count` entries with so many bytes of data cost."""
+        return data_bytes + count * ENTRY_OVERHEAD_BYTES
+
+    def added(self, log: GroupLog, index: int, count: int, data_bytes: int) -> None:
+        """Count entries just appended, the last one at `index`."""
+        self.bytes += data_bytes + count * ENTRY_OVERHEAD_BYTES
+        self._added.append(_Added(log, index, self.next_sequence))
+
+    def cut_off(self, log: GroupLog, index: int, count: int, data_bytes: int) -> None:
+        """Uncount entries of `log` from `index` on: their places will be others', durable later than they."""
+        self.bytes -= self.cost(count, data_bytes)
+        for added in self._added:
+            if added.log is log and added.index >= index:
+                added.index = index - 1
+
+    def trim(self, durable: int) -> None:
+        """Forget the oldest durable entries while there is too much."""
+        added = self._added
+        while self.bytes > self._limit and added and added[0].sequence <= durable:
+            oldest = added.popleft()
+            self.bytes -= oldest.log.forget(oldest.index)
