@@ -27,7 +27,7 @@ from tests.cluster.ports import HOST, PRIMARY_DISTANCE, free_client_port
 from tests.cluster.processes import Process
 from tests.cluster.waiting import wait_until
 
-READY_S = 30.0
+READY_S = 60.0
 SOCKET_TIMEOUT_S = 20.0
 ROOT = Path(__file__).resolve().parents[2]
 # One key per stretch of the slot space, so that every group of a small cluster is asked.
