@@ -2,21 +2,22 @@
 
 Owns the socket and the bytes on their way.  Sending queues; `flush` (once per reactor cycle) sends
 all that was queued in one call.  Receiving drains the socket and hands each message on, in order.
-Invariants: `on_close` is called exactly once, from `flush`, `close` or the reactor, never from `send`;
-after it no message is delivered and nothing is sent; frames queued then are lost, as a network loses
-them.  A peer that does not read is cut off at `queue_bytes_max` (one frame more), a peer that breaks
-the grammar at once.
+Invariants: once closed, no message is delivered and nothing is sent; frames queued then are lost, as
+a network loses them.  `on_close` is called exactly once after that, from the reactor and never from
+within `send`, `flush` or `close`, so that who calls these need not expect it.  A peer that does not
+read is cut off at `queue_bytes_max` (one frame more), a peer that breaks the grammar at once.
 
 Must not know what a message means, who else is linked, or how the connection came about.
 """
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Callable
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
-from redraft.transport.frames import Frame, FrameError, Message
+from redraft.transport.frames import URGENT, Frame, FrameError, Message, encode
 from redraft.transport.reactor import Reactor
 from redraft.transport.receiver import Messages, Receiver
 from redraft.transport.sendqueue import SendQueue
@@ -35,12 +36,17 @@ USER_TIMEOUT_MS = 10_000
 """A peer whose kernel acknowledges nothing for so long is gone, whatever TCP would still try."""
 
 
+_sessions = itertools.count(1)
+
+
 class Link:
-    """The sending and receiving end of one connection, driven by a reactor; `node_id` is the peer's."""
+    """The sending and receiving end of one connection, driven by a reactor.
+
+    `node_id` and `incarnation` are the peer's; `session` is a number no other link of this process has.
+    """
 
     __slots__ = (
         "_blocked",
-        "_doomed",
         "_on_close",
         "_on_message",
         "_queue",
@@ -53,6 +59,7 @@ class Link:
         "closed",
         "incarnation",
         "node_id",
+        "session",
     )
 
     def __init__(
@@ -69,6 +76,7 @@ class Link:
         """Takes over `connection`; calls `on_message` with the peer's node id, a group and a message."""
         self.node_id = node_id
         self.incarnation = incarnation
+        self.session = next(_sessions)
         self.closed = False
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -80,7 +88,6 @@ class Link:
         self._queue = SendQueue()
         self._receiver = Receiver()
         self._blocked = False
-        self._doomed = ""
         _prepare(connection)
         reactor.register(connection.fileno(), self._ready, MASK)
 
@@ -89,22 +96,22 @@ class Link:
         """Bytes not yet given to the kernel."""
         return self._queue.queued_bytes
 
-    def send(self, frame: Frame, urgent: bool = False) -> None:
-        """Queue a frame for the next `flush`; urgent ones overtake the others, not each other."""
-        if self.closed or self._doomed:
+    def send(self, group: int, message: Message) -> None:
+        """Queue a message for the next `flush`; URGENT ones overtake the others, not each other."""
+        self.send_frame(encode(group, message), type(message) in URGENT)
+
+    def send_frame(self, frame: Frame, urgent: bool = False) -> None:
+        """Queue an encoded message, which may be the same one for several links."""
+        if self.closed:
             return
         if self._queue.queued_bytes > self._queue_bytes_max:
-            self._doomed = f"the peer reads too slowly: {self._queue.queued_bytes} bytes wait"
-            return
-        self._queue.add(frame, urgent)
+            self.close(f"the peer reads too slowly: {self._queue.queued_bytes} bytes wait")
+        else:
+            self._queue.add(frame, urgent)
 
     def flush(self) -> None:
         """Send what was queued, as far as the socket takes it."""
-        if self.closed:
-            return
-        if self._doomed:
-            self.close(self._doomed)
-        elif self._queue.queued_bytes and not self._blocked:
+        if self._queue.queued_bytes and not self._blocked and not self.closed:
             self._send()
 
     def close(self, reason: str) -> None:
@@ -115,7 +122,7 @@ class Link:
         self._reactor.unregister(self._socket.fileno())
         self._socket.close()
         self._queue = SendQueue()
-        self._on_close(self, reason)
+        self._reactor.call_soon(lambda: self._on_close(self, reason))
 
     def _send(self) -> None:
         queue = self._queue

@@ -2,7 +2,7 @@
 
 Owns: the epoll set that holds a node's client sockets, peer sockets and the log's eventfd, and the
 order in which they are served.  A **cycle** takes what epoll has, calls each descriptor's callback,
-then every flush hook once.  Callbacks collect; hooks send: that is what makes batches.
+what `call_soon` left, then every flush hook once.  Callbacks collect; hooks send: that makes batches.
 
 Invariants: callbacks and hooks are synchronous and run in the Trio thread, never nested.  A callback
 is not called for an event that was fetched before its descriptor was registered.  Under load a cycle
@@ -36,12 +36,23 @@ Hook = Callable[[], None]
 class Reactor:
     """Calls back when descriptors are ready; masks are epoll's, EPOLLET if the caller says so."""
 
-    __slots__ = ("_callbacks", "_epoll", "_fresh", "_hooks", "_parked", "_wake_fd", "_woken", "cycles")
+    __slots__ = (
+        "_callbacks",
+        "_epoll",
+        "_fresh",
+        "_hooks",
+        "_parked",
+        "_soon",
+        "_wake_fd",
+        "_woken",
+        "cycles",
+    )
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
         self._hooks: list[Hook] = []
+        self._soon: list[Hook] = []
         self._fresh: set[int] = set()  # registered during this dispatch: earlier events are not theirs
         self._woken = False
         self._parked = False
@@ -70,6 +81,11 @@ class Reactor:
         """Runs `hook()` once per cycle, after all callbacks, in the order of adding."""
         self._hooks.append(hook)
 
+    def call_soon(self, call: Hook) -> None:
+        """Runs `call()` once, after this cycle's callbacks, or in the next cycle, which it asks for."""
+        self._soon.append(call)
+        self.wake()
+
     def wake(self) -> None:
         """Asks for a cycle although no descriptor may be ready; from the Trio thread only."""
         if not self._woken:
@@ -90,6 +106,10 @@ class Reactor:
             callback = callbacks.get(fd)
             if callback is not None and (not fresh or fd not in fresh):
                 callback(mask)
+        if self._soon:
+            soon, self._soon = self._soon, []
+            for call in soon:
+                call()
         for hook in self._hooks:
             hook()
         return True

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from redraft.raft.messages import Ping
-from redraft.transport.frames import Message, encode
+from redraft.transport.frames import Message
 from redraft.transport.link import CYCLE_BYTES_MAX, Link
 from redraft.transport.messages import ExpireRequest, ForwardPart
 from redraft.transport.reactor import Reactor
@@ -59,8 +59,8 @@ def pair() -> Iterator[Pair]:
 def test_link_delivers_both_ways_in_order(pair: Pair) -> None:
     """What one end sends the other gets, in order, after a flush and not before."""
     for number in range(100):
-        pair.a.send(encode(1, ExpireRequest(number)))
-        pair.b.send(encode(1, ForwardPart(b"%d" % number)))
+        pair.a.send(1, ExpireRequest(number))
+        pair.b.send(1, ForwardPart(b"%d" % number))
     assert not pair.received[1]
     pair.settle()
     assert pair.received[1] == [ExpireRequest(number) for number in range(100)]
@@ -72,10 +72,10 @@ def test_link_delivers_both_ways_in_order(pair: Pair) -> None:
 def test_link_carries_very_large_frames(pair: Pair) -> None:
     """A frame larger than all buffers arrives whole; a liveness frame sent after it arrives before it."""
     large = ForwardPart(b"0123456789abcdef" * (4 << 20))
-    pair.a.send(encode(1, large))
+    pair.a.send(1, large)
     pair.a.flush()
-    pair.a.send(encode(0, Ping(1, 1, 1, 0)), urgent=True)
-    pair.a.send(encode(0, ExpireRequest(1)))
+    pair.a.send(0, Ping(1, 1, 1, 0))
+    pair.a.send(0, ExpireRequest(1))
     pair.settle()
     kinds = [type(message) for message in pair.received[1]]
     assert kinds == [Ping, ForwardPart, ExpireRequest]
@@ -84,7 +84,7 @@ def test_link_carries_very_large_frames(pair: Pair) -> None:
 
 def test_link_does_not_hog_a_cycle(pair: Pair) -> None:
     """However much a peer sends, one cycle reads a bounded part of it, and the next goes on."""
-    pair.a.send(encode(1, ForwardPart(bytes(16 << 20))))
+    pair.a.send(1, ForwardPart(bytes(16 << 20)))
     pair.reactor.wake()
     before = 0
     while pair.reactor.cycle():
@@ -95,13 +95,13 @@ def test_link_does_not_hog_a_cycle(pair: Pair) -> None:
 
 def test_link_reports_the_end_once(pair: Pair) -> None:
     """The peer's last frames are delivered, then the end is reported, once, with a reason."""
-    pair.a.send(encode(1, ExpireRequest(1)))
+    pair.a.send(1, ExpireRequest(1))
     pair.a.flush()
     pair.a.close("done here")
     pair.settle()
     assert pair.received[1] == [ExpireRequest(1)]
     assert pair.closed == [(2, "done here"), (1, "the peer closed the connection")]
-    pair.b.send(encode(1, ExpireRequest(2)))
+    pair.b.send(1, ExpireRequest(2))
     pair.settle()
     assert len(pair.closed) == 2
 
@@ -129,18 +129,19 @@ def test_link_cuts_off_who_speaks_nonsense() -> None:
 
 
 def test_link_cuts_off_who_does_not_read() -> None:
-    """Beyond its limit a queue is not grown: the link is closed at the next flush, not inside `send`."""
+    """Beyond its limit a queue is not grown: the link is closed, and says so once `send` has returned."""
     pair = Pair(queue_bytes_max=1 << 20)
     pair.reactor.unregister(pair.b._socket.fileno())
     sends = 0
-    while not pair.closed:
+    while not pair.a.closed:
         assert pair.a.queued_bytes < 3 << 20
-        pair.a.send(encode(1, ForwardPart(bytes(1 << 19))))
-        pair.a.send(encode(1, ForwardPart(bytes(1 << 19))))
-        assert not pair.a.closed
+        pair.a.send(1, ForwardPart(bytes(1 << 19)))
+        pair.a.send(1, ForwardPart(bytes(1 << 19)))
         pair.a.flush()
         sends += 1
         assert sends < 100
+    assert not pair.closed
+    assert pair.reactor.cycle()
     assert pair.closed[0][1].startswith("the peer reads too slowly")
     pair.b._socket.close()
     pair.reactor.close()
@@ -157,7 +158,7 @@ def test_link_closed_by_its_reader_delivers_no_more() -> None:
 
     pair.b._on_message = closes
     for number in range(3):
-        pair.a.send(encode(1, ExpireRequest(number)))
+        pair.a.send(1, ExpireRequest(number))
     pair.settle()
     assert seen == [ExpireRequest(0)]
     assert pair.a.closed

@@ -88,6 +88,22 @@ def test_reactor_wake_makes_one_cycle(reactor: Reactor) -> None:
     assert calls == ["hook", "hook"]
 
 
+def test_reactor_call_soon_runs_once_before_the_hooks(reactor: Reactor) -> None:
+    """What is called soon runs once, before the hooks; when it asks again, that is the next cycle's."""
+    calls: list[str] = []
+
+    def again() -> None:
+        calls.append("soon")
+        if len(calls) == 1:
+            reactor.call_soon(again)
+
+    reactor.add_flush(lambda: calls.append("hook"))
+    reactor.call_soon(again)
+    while reactor.cycle():
+        pass
+    assert calls == ["soon", "hook", "soon", "hook"]
+
+
 def test_reactor_unregistered_is_not_called(
     reactor: Reactor, pair: tuple[socket.socket, socket.socket]
 ) -> None:

@@ -1,0 +1,187 @@
+"""A node's data directory: who may use it, and who the node is.
+
+    DIR/lock        held (flock) by the process that runs the node; its id inside, for people
+    DIR/identity    one line of JSON, then its CRC-32 as eight hex digits; replaced as a whole
+    DIR/log/        the log (`redraft.wal`)
+
+Invariants: one process at a time has the directory; the 40-hex id is made once, at the first start,
+and never changes; the incarnation is higher at each start than it ever was and on disk before anyone
+hears of it.  A directory that has a log and no identity is damaged, not new: a node that forgot who
+it is must not vote.
+
+Must not know what a cluster is: it keeps what `bootstrap` decides.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import zlib
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from redraft.base.errors import DamagedError, DirectoryError
+
+FORMAT: Final = 1
+LOCK, IDENTITY, LOG = "lock", "identity", "log"
+IDENTITY_BYTES_MAX: Final = 1024 * 1024
+
+
+class MemberRecord(msgspec.Struct, frozen=True):
+    """A member of the first configuration as this node knows it."""
+
+    node_id: int
+    hex_id: str
+    host: str
+    client_port: int
+    primary_port: int
+    replica_port: int
+    peer_port: int
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What a node knows of itself; `stage` is the handshake's, `cluster_id` is empty while that is new."""
+
+    format: int
+    hex_id: str
+    incarnation: int
+    stage: str = "new"
+    cluster_id: str = ""
+    groups: int = 0
+    replication_factor: int = 0
+    address: str = ""
+    members: tuple[MemberRecord, ...] = ()
+
+
+class DataDirectory:
+    """An open and locked data directory; `identity` is what is on disk."""
+
+    __slots__ = ("_lock", "identity", "path")
+
+    def __init__(self, path: Path, lock: int, identity: Identity) -> None:
+        self.path = path
+        self.identity = identity
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Lock the directory (made if absent) and begin a new incarnation in it.
+
+        Raises DirectoryError or DamagedError with one sentence; close it after the log.
+        """
+        lock = -1
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync_directory(path.absolute().parent)
+            lock = _take_lock(path)
+            identity = _read(path)
+            directory = cls(path, lock, identity)
+            directory.save(msgspec.structs.replace(identity, incarnation=identity.incarnation + 1))
+        except BaseException as error:
+            if lock >= 0:
+                os.close(lock)
+            if isinstance(error, OSError):
+                raise DirectoryError(_sentence(path, error)) from error
+            raise
+        return directory
+
+    @property
+    def log_path(self) -> Path:
+        """Where the log lives."""
+        return self.path / LOG
+
+    def save(self, identity: Identity) -> None:
+        """Replace the identity; it is on disk when this returns."""
+        line = msgspec.json.encode(identity) + b"\n"
+        _replace(self.path, line + b"%08x\n" % zlib.crc32(line))
+        self.identity = identity
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _take_lock(path: Path) -> int:
+    lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 20).decode(errors="replace").strip()
+        os.close(lock)
+        process = f" (process {holder})" if holder.isdigit() else ""
+        raise DirectoryError(
+            f"Data directory {path} is in use by a running node{process}: "
+            "stop that node, or choose another directory with --dir."
+        ) from None
+    except OSError:
+        os.close(lock)
+        raise
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    return lock
+
+
+def _read(path: Path) -> Identity:
+    try:
+        with (path / IDENTITY).open("rb") as file:
+            content = file.read(IDENTITY_BYTES_MAX)
+    except FileNotFoundError:
+        if (path / LOG).exists():
+            raise DamagedError(
+                f"Data directory {path} has a log but no file {IDENTITY}: restore that file, "
+                "or start the node in an empty directory and join it as a new node."
+            ) from None
+        return Identity(FORMAT, secrets.token_hex(20), 0)
+    line, newline, checksum = content.partition(b"\n")
+    if checksum != b"%08x\n" % zlib.crc32(line + newline):
+        raise DamagedError(
+            f"{path / IDENTITY} is damaged (its checksum is wrong at offset {len(line) + 1}): restore "
+            "that file, or start the node in an empty directory and join it as a new node."
+        )
+    try:
+        identity = msgspec.json.decode(line, type=Identity)
+    except msgspec.MsgspecError as error:
+        raise DirectoryError(
+            f"{path / IDENTITY} was written by another version of redraft: {error}."
+        ) from None
+    if identity.format != FORMAT:
+        raise DirectoryError(
+            f"{path / IDENTITY} has format {identity.format}, this version reads {FORMAT}: "
+            "use the redraft that wrote it, or a newer one."
+        )
+    return identity
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write, sync, rename, sync the directory: whole, old or new, whatever happens."""
+    fresh = path / (IDENTITY + ".new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path / IDENTITY)
+    _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        what = "can't be made, as something in that path is a file: "
+        return f"Data directory {path} {what}choose another with --dir."
+    if isinstance(error, PermissionError):
+        what = "is not writable: give it to the user who runs the node, or "
+        return f"Data directory {path} {what}choose another with --dir."
+    why = error.strerror or str(error)
+    return f"Data directory {path} can't be used ({why}): free or repair it, or choose another with --dir."
