@@ -15,7 +15,7 @@ nor what an entry means.  All numbers are little endian; `crc(from, bytes)` is C
         36 u32 magic     "RRDB"
     record   = record header, data
     record header (40 bytes)
-         0 u32 crc       crc(checksum before this one, header[4:40]): of the record before, of the batch at first
+         0 u32 crc       crc(checksum before this one, header[4:40]); before the first, the batch's
          4 u32 data crc  crc(seed of the segment, header[8:40] data), so that a record can be checked alone
          8 u32 length    of the data
         12 u32 group

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from redraft.accel.pywriter import PythonWriter, write_all
-from redraft.accel.writer import Writer, start_writer
+from redraft.accel.writer import FileWriter, Writer
 
 
 class Files(Protocol):
@@ -154,5 +154,5 @@ class SystemFiles:
     def start_writer(self, event_fd: int, durable: int, chain: int, threaded: bool) -> Writer:
         """Start what writes batches, behind the durable one given."""
         if threaded:
-            return start_writer(event_fd, durable, chain)
+            return FileWriter(event_fd, durable, chain)
         return PythonWriter(event_fd, durable, chain, threaded=False)

@@ -56,7 +56,7 @@ class SegmentHeader(NamedTuple):
 
     @classmethod
     def decode(cls, block: bytes, path: Path) -> SegmentHeader:
-        """Return the header in a file's first block; raise DamagedError, DirectoryError for another version."""
+        """Return the header in a first block; raise DamagedError, DirectoryError for another version."""
         if len(block) < HEADER_BYTES:
             raise DamagedError(f"{path} is damaged: it ends at offset {len(block)}, in its header")
         magic, crc, version, *fields = HEADER.unpack_from(block)
