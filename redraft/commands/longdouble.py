@@ -84,7 +84,7 @@ def spell(number: LongDouble) -> bytes:
     units = scaled << exponent if exponent >= 0 else _divide(scaled, 1 << -exponent)
     whole, fraction = divmod(units, 10**DIGITS)
     text = b"%b%b" % (b"-" if number.mantissa < 0 and units else b"", _decimal(whole))
-    return b"%b.%017d" % (text, fraction) if not fraction else (b"%b.%017d" % (text, fraction)).rstrip(b"0")
+    return text + (b".%017d" % fraction).rstrip(b"0") if fraction else text
 
 
 def _natural(digits: bytes, base: int) -> int:
