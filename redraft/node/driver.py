@@ -32,13 +32,18 @@ class LogEvents(Protocol):
 class Driver:
     """Runs one node on one reactor."""
 
-    __slots__ = ("_node", "_reactor")
+    __slots__ = ("_node", "_reactor", "_ticks")
 
     def __init__(self, node: Node, reactor: Reactor, node_log: LogEvents) -> None:
         self._node = node
         self._reactor = reactor
+        self._ticks: list[Callable[[], None]] = [node.tick]
         reactor.register(node_log.fileno(), self._on_log, select.EPOLLIN)
         reactor.add_flush(self._flush)
+
+    def add_tick(self, tick: Callable[[], None]) -> None:
+        """Call `tick` every TICK_MS too."""
+        self._ticks.append(tick)
 
     async def run(self) -> None:
         """Run until cancelled; raises StorageFailedError when the log can't be written any more."""
@@ -63,8 +68,8 @@ class Driver:
             self._reactor.wake()
 
     async def _tick(self) -> None:
-        tick: Callable[[], None] = self._node.tick
         while True:
             await trio.sleep(TICK_MS / 1000)
-            tick()
+            for tick in self._ticks:
+                tick()
             self._reactor.wake()

@@ -212,12 +212,14 @@ class Lane:
             if told:
                 self._tell(told)
             self.run_reads()
-            if self.reader.may_ask:
+            if told or self.reader.may_ask:
                 self._host.touch(self)
         return bool(self.reader.asked)
 
     def _tell(self, told: list[tuple[int, int, int, int]]) -> None:
+        assert self.replica is not None
         for peer, request_id, index, clock_ms in told:
+            self.replica.raft.commit_notice(peer)  # it waits for this commit_index, not for the next tick
             self._host.send(peer, self.group_id, ReadIndexReply(request_id, True, index, clock_ms))
 
     def _clock_ms(self, replica: Replica) -> int:

@@ -13,6 +13,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from redraft.base.config import Config
@@ -139,17 +140,20 @@ class Node:
                         inflight_appends_max=config.inflight_appends_max,
                         inflight_bytes_max=config.inflight_bytes_max,
                         append_bytes_max=config.append_bytes_max,
+                        lease=config.read_mode == "lease",
                     ),
                     random=rng.random,
                     now_ms=now,
                     may_vote_from_ms=0.0 if first_start else now + config.election_timeout_ms,
+                    vouched_ms=partial(self._vouched_ms, group.group_id),
                 )
                 replica = Replica(group, raft, make_applier(group, view), lambda: rng.getrandbits(64))
                 self.replicas[group.group_id] = replica
             self.lanes[group.group_id] = Lane(self, group, replica)
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
-            **dict.fromkeys((AppendEntries, AppendReply, VoteReply, TimeoutNow), self._on_raft),
-            RequestVote: self._on_request_vote,
+            **dict.fromkeys(
+                (AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft
+            ),
             Pong: self._on_pong,
             **dict.fromkeys((Ping, Leads, Support, Withdraw), self._on_liveness),
             ForwardPart: lambda peer, group, message: self.lanes[group].on_forward_part(peer, message),
@@ -199,7 +203,8 @@ class Node:
         now = self.now_ms()
         self.liveness.link_down(peer, now)
         for replica in self.replicas.values():
-            if replica.raft.leader_id == peer and self.config.read_mode != "lease":
+            replica.raft.peer_lost(peer)
+            if replica.raft.leader_id == peer:
                 replica.raft.leader_lost(now)
                 self._after_step(replica)
         self._touched.update(self.lanes.values())
@@ -325,18 +330,8 @@ class Node:
             replica.raft.step(peer, message, self.now_ms())
             self._after_step(replica)
 
-    def _on_request_vote(self, peer: int, group: int, message: RequestVote) -> None:
-        replica = self.replicas.get(group)
-        if replica is not None:
-            self._refresh_leader(replica)
-            self._on_raft(peer, group, message)
-
-    def _refresh_leader(self, replica: Replica) -> None:
-        """Tell a follower's core when its leader was last vouched for."""
-        raft = replica.raft
-        leader = raft.leader_id
-        if leader and leader != self.node_id and leader in self._links:
-            raft.leader_heard(self.liveness.vouched_ms(leader, replica.group.group_id, raft.term))
+    def _vouched_ms(self, group: int, leader: int, term: int) -> float:
+        return self.liveness.vouched_ms(leader, group, term)
 
     def _on_liveness(self, peer: int, _group: int, message: Any) -> None:
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
@@ -358,7 +353,6 @@ class Node:
         for replica in self.replicas.values():
             raft = replica.raft
             if raft.next_deadline_ms() <= now:
-                self._refresh_leader(replica)
                 raft.tick(now)
                 self._after_step(replica)
 

@@ -1,0 +1,313 @@
+"""A cluster in one process: real node logic over a fake network, disk and clock, driven from a seed.
+
+Links are first-in-first-out and lose what is under way when they are cut; a disk loses what was not
+synced when its node crashes.  Time moves only when the test says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redraft.base.address import Address
+from redraft.base.config import Config
+from redraft.base.limits import TICK_MS
+from redraft.commands.keyspace import Keyspace
+from redraft.engine.hash import HashEngine
+from redraft.node.node import Node
+from redraft.raft.log import LogView
+from redraft.raft.types import Entry, HardState
+from redraft.replica.apply import Applier
+from redraft.replica.request import Request
+from redraft.topology.cluster_map import Group, Member, first_map
+
+
+class Asked(Request):
+    """A client's request that remembers its replies."""
+
+    __slots__ = ("replies",)
+
+    def __init__(self, group: int, commands: Sequence[Sequence[bytes]], *, write: bool, proto: int = 2) -> None:
+        super().__init__(group, b"".join(map(encode, commands)), len(commands), proto, write)
+        self.replies: list[bytes] | None = None
+
+    def complete(self, replies: list[bytes]) -> None:
+        assert self.replies is None, "a request is answered once"
+        assert len(replies) == self.count
+        self.replies = replies
+
+
+def encode(command: Sequence[bytes]) -> bytes:
+    """Return a command as a RESP array of bulk strings."""
+    parts = [b"*%d\r\n" % len(command), *(b"$%d\r\n%s\r\n" % (len(arg), arg) for arg in command)]
+    return b"".join(parts)
+
+
+class GroupLog:
+    """One group's log in memory, with what of it would survive a crash."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.entries: list[Entry] = []
+        self.hard_state = HardState()
+        self.first_index = 1
+
+    @property
+    def last_index(self) -> int:
+        return len(self.entries)
+
+    def term(self, index: int) -> int:
+        return self.entries[index - 1].term if 0 < index <= len(self.entries) else 0
+
+    def slice(self, low: int, high: int, bytes_max: int) -> list[Entry]:
+        taken: list[Entry] = []
+        size = 0
+        for entry in self.entries[low - 1 : high - 1]:
+            if taken and size + len(entry.data) > bytes_max:
+                break
+            taken.append(entry)
+            size += len(entry.data)
+        return taken
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        del self.entries[entries[0].index - 1 :]
+        self.entries.extend(entries)
+        self._disk.dirty = True
+
+    def save(self, hard_state: HardState) -> None:
+        self.hard_state = hard_state
+        self._disk.dirty = True
+
+
+class Disk:
+    """The shared log of one node; `sync` makes durable what was flushed."""
+
+    def __init__(self) -> None:
+        self.groups: dict[int, GroupLog] = {}
+        self.dirty = False
+        self.full = False
+        self._lsn = 0
+        self._durable_lsn = 0
+        self._flushed: dict[int, tuple[list[Entry], HardState]] = {}
+        self._durable: dict[int, tuple[list[Entry], HardState]] = {}
+
+    def group(self, gid: int) -> GroupLog:
+        return self.groups.setdefault(gid, GroupLog(self))
+
+    def flush(self) -> int:
+        self._lsn += 1
+        self._flushed = {gid: (list(log.entries), log.hard_state) for gid, log in self.groups.items()}
+        return self._lsn
+
+    def sync(self) -> bool:
+        if self._durable_lsn == self._lsn:
+            return False
+        self._durable_lsn, self._durable = self._lsn, self._flushed
+        return True
+
+    def take_durable(self) -> int:
+        return self._durable_lsn
+
+    def has_room(self, _size: int) -> bool:
+        return not self.full
+
+    def crash(self) -> None:
+        for gid, log in self.groups.items():
+            entries, hard_state = self._durable.get(gid, ([], HardState()))
+            log.entries, log.hard_state = list(entries), hard_state
+        self._lsn = self._durable_lsn = 0
+        self._flushed = dict(self._durable)
+
+
+class Link:
+    """One direction of a connection."""
+
+    def __init__(self, session: int) -> None:
+        self.session = session
+        self.queue: deque[tuple[int, Any]] = deque()
+
+    def send(self, group: int, message: Any) -> None:
+        self.queue.append((group, message))
+
+    def flush(self) -> None:
+        """Everything sent is on the network at once."""
+
+
+@dataclass
+class BottleClock:
+    """Time of one node: shared monotonic time, a wall clock that may be off."""
+
+    cluster: Cluster
+    offset_ms: float = 0.0
+
+    def now_ms(self) -> float:
+        return self.cluster.now
+
+    def wall_ms(self) -> float:
+        return 1_700_000_000_000.0 + self.cluster.now + self.offset_ms
+
+
+@dataclass
+class Cluster:
+    """Nodes 1..n; `settings` go into each Config."""
+
+    size: int = 3
+    groups: int = 1
+    seed: int = 1
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.now = 1000.0
+        self.rng = random.Random(self.seed)
+        self.disks = {number: Disk() for number in range(1, self.size + 1)}
+        self.clocks = {number: BottleClock(self) for number in range(1, self.size + 1)}
+        self.nodes: dict[int, Node] = {}
+        self.links: dict[tuple[int, int], Link] = {}
+        self.cut: set[frozenset[int]] = set()
+        self.paused: set[int] = set()
+        self.incarnations = dict.fromkeys(self.disks, 0)
+        self.sessions = 0
+        ports = [Address("127.0.0.1", 7000 + number) for number in self.disks]
+        members = [
+            Member(number, f"{number:040x}", "127.0.0.1", 7000 + number, 8000 + number, 9000 + number, 17000 + number)
+            for number in self.disks
+        ]
+        self.config = Config(listen=ports[0], cluster=tuple(ports), groups=self.groups, **self.settings)
+        self.map = first_map(
+            "bottle", members, groups=self.groups, replication_factor=self.config.replication_factor
+        )
+        for number in self.disks:
+            self.start(number)
+
+    # ---- what happens to nodes ----
+
+    def start(self, number: int) -> Node:
+        self.incarnations[number] += 1
+
+        def make_applier(group: Group, view: LogView) -> Applier:
+            slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
+            return Applier(Keyspace(HashEngine(), slots), view)
+
+        node = Node(
+            self.config,
+            self.map,
+            number,
+            self.incarnations[number],
+            self.disks[number],
+            self.clocks[number],
+            make_applier=make_applier,
+            rng=random.Random(self.rng.random()),
+            first_start=self.incarnations[number] == 1,
+        )
+        self.nodes[number] = node
+        for other in self.nodes:
+            if other != number:
+                self.connect(number, other)
+        return node
+
+    def crash(self, number: int) -> None:
+        """kill -9 and a power cut: what was not synced is gone, links break."""
+        del self.nodes[number]
+        self.disks[number].crash()
+        for other in list(self.nodes):
+            self.disconnect(number, other)
+
+    def connect(self, one: int, other: int) -> None:
+        if frozenset((one, other)) in self.cut:
+            return
+        self.sessions += 1
+        for sender, receiver in ((one, other), (other, one)):
+            self.links[sender, receiver] = Link(self.sessions)
+        for sender, receiver in ((one, other), (other, one)):
+            self.nodes[sender].on_link_up(receiver, self.links[sender, receiver])
+
+    def disconnect(self, one: int, other: int) -> None:
+        for sender, receiver in ((one, other), (other, one)):
+            if self.links.pop((sender, receiver), None) is not None and sender in self.nodes:
+                self.nodes[sender].on_link_down(receiver)
+
+    def partition(self, one: int, other: int) -> None:
+        self.cut.add(frozenset((one, other)))
+        self.disconnect(one, other)
+
+    def heal(self) -> None:
+        pairs, self.cut = self.cut, set()
+        for pair in pairs:
+            one, other = sorted(pair)
+            if one in self.nodes and other in self.nodes:
+                self.connect(one, other)
+
+    # ---- time ----
+
+    def settle(self) -> None:
+        """Deliver and sync until nothing moves, in an order drawn from the seed."""
+        for _ in range(10_000):
+            moved = False
+            numbers = [number for number in self.nodes if number not in self.paused]
+            self.rng.shuffle(numbers)
+            for number in numbers:
+                moved |= self._turn(number)
+            if not moved:
+                return
+        raise AssertionError("the cluster never comes to rest")
+
+    def _turn(self, number: int) -> bool:
+        node = self.nodes[number]
+        moved = False
+        incoming = [link for link in self.links.items() if link[0][1] == number]
+        self.rng.shuffle(incoming)
+        for (sender, _), link in incoming:
+            for _ in range(self.rng.randint(0, len(link.queue))):
+                group, message = link.queue.popleft()
+                node.on_frame(sender, group, message)
+                moved = True
+        if self.rng.random() < 0.5 and self.disks[number].sync():
+            node.on_durable()
+            moved = True
+        moved |= node.flush()
+        waiting = any(link.queue for (_, to), link in self.links.items() if to not in self.paused)
+        return moved or waiting or self.disks[number]._durable_lsn != self.disks[number]._lsn
+
+    def run(self, duration_ms: float, *, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let time pass, tick by tick; stop early when `until` holds, and say whether it does."""
+        end = self.now + duration_ms
+        while self.now < end:
+            self.now += TICK_MS
+            for number in list(self.nodes):
+                if number not in self.paused:
+                    self.nodes[number].tick()
+            self.settle()
+            if until():
+                return True
+        return until()
+
+    # ---- what tests ask ----
+
+    def leader(self, group: int = 1) -> int:
+        """The living node that leads with the highest term, 0 if none."""
+        led = [
+            (node.replicas[group].raft.term, number)
+            for number, node in self.nodes.items()
+            if group in node.replicas and node.leads(group)
+        ]
+        return max(led)[1] if led else 0
+
+    def elect(self) -> None:
+        """Let time pass until every group has a leader that takes requests on every node."""
+        assert self.run(20_000, until=lambda: all(node.ready for node in self.nodes.values())), "no leader"
+
+    def ask(self, number: int, *commands: Sequence[bytes], write: bool, group: int = 1, proto: int = 2) -> Asked:
+        """Submit a request at a node, without waiting."""
+        request = Asked(group, commands, write=write, proto=proto)
+        self.nodes[number].submit(request)
+        return request
+
+    def call(self, number: int, *commands: Sequence[bytes], write: bool, group: int = 1) -> list[bytes]:
+        """Submit a request at a node and let time pass until it is answered."""
+        request = self.ask(number, *commands, write=write, group=group)
+        assert self.run(20_000, until=lambda: request.replies is not None), "no answer"
+        assert request.replies is not None
+        return request.replies
