@@ -91,7 +91,8 @@ class Network:
 
     def _cut(self, pairs: Sequence[Pair]) -> None:
         for pair in pairs:
-            self._open[pair] = trio.Event()
+            if self._open[pair].is_set():
+                self._open[pair] = trio.Event()
 
     def _heal(self) -> None:
         for gate in self._open.values():
