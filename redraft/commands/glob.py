@@ -62,3 +62,8 @@ def compiled(pattern: bytes) -> re.Pattern[bytes]:
         return re.compile(pieces[0] + rb"\Z", re.DOTALL)
     between = b"".join(b"(?>.*?%b)" % piece for piece in pieces[1:-1] if piece)
     return re.compile(b"%b%b.*%b\\Z" % (pieces[0], between, pieces[-1]), re.DOTALL)
+
+
+def matches(pattern: bytes, text: bytes) -> bool:
+    """Whether the whole of a text matches a pattern."""
+    return compiled(pattern).match(text) is not None
