@@ -42,9 +42,7 @@ def on_append_entries(state: State, sender: int, message: AppendEntries, now_ms:
             log.append(entries)
             state.wrote = True
     # "min(leaderCommit, index of last new entry)": our log may go on beyond with what the leader lacks.
-    commit_index = min(leader_commit, match_index)
-    if commit_index > state.commit_index:
-        state.commit_index = commit_index
+    state.commit_index = max(state.commit_index, min(leader_commit, match_index))
     _acknowledge(state, sender, match_index)
 
 

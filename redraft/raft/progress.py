@@ -69,6 +69,14 @@ class Progress:
         self.sent_commit = 0
         self._empty_window()
 
+    def become_replicate(self) -> None:
+        """The follower's log agrees with ours up to match_index: send ahead."""
+        self.state = ProgressState.REPLICATE
+        self.next_index = self.match_index + 1
+        self.snapshot_index = 0
+        self.probing = False
+        self._empty_window()
+
     def become_snapshot(self, snapshot_index: int) -> None:
         """Wait for a snapshot that ends at snapshot_index."""
         self.state = ProgressState.SNAPSHOT

@@ -14,12 +14,13 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from redraft.raft.config import RaftConfig
-from redraft.raft.contact import NEVER_MS, Contact, NoContact
 from redraft.raft.log import LogView
 from redraft.raft.messages import RaftMessage
 from redraft.raft.progress import Progress
 from redraft.raft.quorum import majority
 from redraft.raft.types import Entry, HardState
+
+NEVER_MS = float("-inf")
 
 
 class Role(IntEnum):
@@ -53,7 +54,6 @@ class State:
         "commit_index",
         "committed_in_term",
         "config",
-        "contact",
         "deadline_ms",
         "fresh",
         "fresh_bytes",
@@ -83,6 +83,7 @@ class State:
         "voted_for",
         "voters",
         "votes",
+        "vouched_ms",
         "wrote",
     )
 
@@ -97,7 +98,7 @@ class State:
         now_ms: float,
         applied_index: int = 0,
         may_vote_from_ms: float = NEVER_MS,
-        contact: Contact | None = None,
+        vouched_ms: Callable[[int, int], float] | None = None,
     ) -> None:
         assert node_id in voters, "a node that is no voter has no place in a fixed configuration"
         assert 0 not in voters, "0 means nobody"
@@ -109,7 +110,7 @@ class State:
         self.log = log
         self.config = config
         self.random = random
-        self.contact: Contact = contact if contact is not None else NoContact()
+        self.vouched_ms = vouched_ms
         self.now_ms = now_ms
 
         self.role = Role.FOLLOWER
@@ -164,7 +165,7 @@ class State:
         self.wrote = True
 
     def restart_timer(self, now_ms: float) -> None:
-        """Wait a fresh random time, one to two election time-outs from now, before campaigning (Raft §5.2)."""
+        """Wait a fresh random time, one to two election time-outs, before campaigning (Raft §5.2)."""
         self.timeout_ms = self.config.election_timeout_ms * (1.0 + self.random())
         self.deadline_ms = now_ms + self.timeout_ms
 
@@ -174,12 +175,10 @@ class State:
             self.heard_ms = now_ms
             self.deadline_ms = max(self.deadline_ms, now_ms + self.timeout_ms)
 
-    def consult_contact(self) -> None:
-        """Catch up with what the shared liveness knows, before deciding by time."""
-        if self.role is Role.LEADER:
-            self.quorum_contact_ms = max(self.quorum_contact_ms, self.contact.quorum_heard_ms())
-        elif self.leader_id:
-            self.hear_leader(self.contact.leader_heard_ms(self.leader_id, self.term))
+    def consult_liveness(self) -> None:
+        """Catch up with when the leader was last vouched for, before deciding by time."""
+        if self.vouched_ms is not None and self.leader_id and self.role is Role.FOLLOWER:
+            self.hear_leader(self.vouched_ms(self.leader_id, self.term))
 
     def is_sticky(self, now_ms: float) -> bool:
         """Thesis §4.2.3: a node in touch with its leader, or a leader with its quorum, helps nobody else up.
@@ -187,7 +186,7 @@ class State:
         With leases the promise outlives the term: whatever made this node leave the term early, the old
         leader may still be serving reads on the strength of this node's last answer.
         """
-        self.consult_contact()
+        self.consult_liveness()
         if self.role is Role.LEADER:
             return now_ms - self.quorum_contact_ms < self.config.election_timeout_ms
         if not self.leader_id and not self.config.lease:
@@ -196,9 +195,8 @@ class State:
 
     def leave_role(self) -> None:
         """Stop leading or following; the role that comes next is set by the caller."""
-        self.consult_contact()
+        self.consult_liveness()
         if self.role is Role.LEADER:
-            self.contact.unlead()
             self.progress = {}
             self.self_match = 0
             self.committed_in_term = False
@@ -208,16 +206,14 @@ class State:
             self.fresh_bytes = 0
             self.replicate_due = False
             self.snapshots = []
-        elif self.leader_id:
-            self.contact.withdraw()
         self.votes = {}
         self.leader_id = 0
 
     def become_follower(self, term: int, leader_id: int, now_ms: float) -> None:
         """Follow leader_id (0: not known yet) in a term not below ours (figure 2, "Rules for Servers").
 
-        Only a leader restarts the timer, and a role that had another one: a candidate with an old log must not
-        keep a follower with a newer log from campaigning (Raft §5.2, thesis §9.6).
+        Only a leader restarts the timer, and a role that had another one: a candidate with an old log must
+        not keep a follower with a newer log from campaigning (Raft §5.2, thesis §9.6).
         """
         assert term >= self.term
         was_follower = self.role is Role.FOLLOWER

@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     """One log record: `data` is opaque bytes, frozen when the leader of `term` proposed it."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # the paper's name; nobody needs tuple.index here
     kind: int
     data: bytes
 

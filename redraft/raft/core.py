@@ -1,0 +1,151 @@
+"""One Raft group on one node: the consensus core's face to its driver.
+
+Sans I/O: messages, time and durability come in by calls, what to do goes out by `take_output`.
+The driver's duties, in this order, after any call:
+
+    output = raft.take_output()
+    send output.messages; hand the log to the disk if output.wrote
+    once all that is durable: raft.durable(*output.stable); send output.gated
+
+and besides: apply up to `commit_index` when it moved; call `tick` once `next_deadline_ms()` has come; where
+leaders are vouched for by the shared liveness (`liveness.py`), pass `vouched_ms`, call `quorum_contact` on
+every heartbeat, and let the liveness know when (leader, term) changes before anything else leaves.
+The rules stand in `follower`, `election`, `replication`, `transfer`; the invariants in `state`.
+"""
+
+from __future__ import annotations
+
+from redraft.raft import election, follower, replication, transfer
+from redraft.raft.config import RaftConfig
+from redraft.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    RaftMessage,
+    RequestVote,
+    TimeoutNow,
+    VoteReply,
+)
+from redraft.raft.state import NEVER_MS, Output, Role, State
+
+__all__ = ["NEVER_MS", "Output", "Raft", "RaftConfig", "Role"]
+
+
+class Raft(State):
+    """The core of one group; its state may be read by all, and is changed by these calls only."""
+
+    __slots__ = ()
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry here, durable or not."""
+        return self.log.last_index
+
+    def propose(self, kind: int, data: bytes) -> int:
+        """Append an entry and return its index; the node must lead and not be handing over."""
+        assert self.role is Role.LEADER
+        assert not self.transferring_to
+        return replication.propose(self, kind, data)
+
+    def step(self, sender: int, message: RaftMessage, now_ms: float) -> None:
+        """Take one message; those of strangers and of the past are harmless (figure 2, "All Servers")."""
+        if sender not in self.others:
+            return
+        self.now_ms = now_ms
+        if isinstance(message, AppendReply):
+            if message.term > self.term:
+                self.become_follower(message.term, 0, now_ms)
+            elif message.term == self.term and self.role is Role.LEADER:
+                replication.on_append_reply(self, sender, message)
+        elif isinstance(message, AppendEntries):
+            if message.term < self.term:
+                follower.on_stale_append(self, sender, message)
+            else:
+                follower.on_append_entries(self, sender, message, now_ms)
+        elif isinstance(message, RequestVote):
+            election.on_request_vote(self, sender, message, now_ms)
+        elif isinstance(message, VoteReply):
+            election.on_vote_reply(self, sender, message, now_ms)
+        else:
+            assert isinstance(message, TimeoutNow)
+            election.on_timeout_now(self, message, now_ms)
+
+    def tick(self, now_ms: float) -> None:
+        """Do what time demands; calling it early or late is harmless."""
+        self.now_ms = now_ms
+        if self.role is Role.LEADER:
+            transfer.tick_transfer(self, now_ms)
+            replication.tick_leader(self, now_ms)
+        else:
+            election.tick_election(self, now_ms)
+
+    def next_deadline_ms(self) -> float:
+        """When `tick` next has something to do; it holds until the next call that changes the group."""
+        if self.role is not Role.LEADER:
+            return self.deadline_ms
+        deadline = replication.leader_deadline_ms(self)
+        return min(deadline, self.transfer_deadline_ms) if self.transferring_to else deadline
+
+    def durable(self, index: int, term: int) -> None:
+        """Our log is durable up to there (an `Output.stable`): the leader counts itself."""
+        replication.on_durable(self, index, term)
+
+    def leader_heard(self, heard_ms: float) -> None:
+        """The process of this group's leader vouched for it at heard_ms."""
+        if self.role is Role.FOLLOWER and self.leader_id:
+            self.hear_leader(heard_ms)
+
+    def leader_lost(self, now_ms: float) -> None:
+        """The link to the leader's process broke."""
+        self.now_ms = now_ms
+        election.lose_leader(self, now_ms)
+
+    def quorum_contact(self, contact_ms: float, now_ms: float) -> None:
+        """Leader: a quorum that supports this term answered what was sent at contact_ms (CheckQuorum)."""
+        self.now_ms = now_ms
+        election.check_quorum(self, contact_ms, now_ms)
+
+    def peer_reset(self, peer: int) -> None:
+        """The link to a peer is new."""
+        if self.role is Role.LEADER and peer in self.progress:
+            replication.reset_peer(self, peer)
+
+    def peer_lost(self, peer: int) -> None:
+        """The link to a peer broke: send it nothing until it is made again."""
+        if self.role is Role.LEADER and peer in self.progress:
+            self.progress[peer].reachable = False
+
+    def snapshot_finished(self, peer: int, index: int) -> None:
+        """Answer to `Output.snapshots`: the peer has a snapshot up to index, or 0 if that failed."""
+        if self.role is Role.LEADER and peer in self.progress:
+            replication.finish_snapshot(self, peer, index)
+
+    def transfer(self, target: int, now_ms: float) -> None:
+        """Hand leadership to a voter; `transferring_to` falls back to 0 if it does not take it in time."""
+        assert self.role is Role.LEADER
+        self.now_ms = now_ms
+        transfer.begin_transfer(self, target, now_ms)
+
+    def commit_notice(self, peer: int) -> None:
+        """Tell a follower commit_index now instead of with the next append or tick."""
+        if self.role is Role.LEADER and peer in self.progress:
+            replication.send_notice(self, peer)
+
+    def take_output(self) -> Output | None:
+        """What there is to do since the last call; None when there is nothing."""
+        if self.replicate_due:
+            replication.fill_outbox(self)
+        if not (self.wrote or self.messages or self.gated or self.snapshots):
+            return None
+        last_index = self.log.last_index
+        output = Output(
+            self.messages,
+            self.gated,
+            self.wrote,
+            (last_index, self.log.term(last_index)),
+            self.snapshots,
+        )
+        self.messages = []
+        self.gated = []
+        self.snapshots = []
+        self.wrote = False
+        return output
