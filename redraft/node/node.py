@@ -54,6 +54,7 @@ from redraft.transport.messages import (
 )
 
 LIVENESS_GROUP = 0
+"""The group number of frames that are about the pair of nodes."""
 SWEEP_MS = 100.0
 """How often a leader looks for keys past their deadline."""
 BALANCE_MS = 500.0
@@ -274,6 +275,9 @@ class Node:
             lsn = self._log.flush()
             for replica, output in outputs:
                 self._gated.append((lsn, replica, output))
+            if not wrote and len(self._gated) == len(outputs):
+                # Nothing waits for the disk, so nothing will be reported durable either: all is.
+                self._release_gated(lsn)
 
     def _release_gated(self, durable_lsn: int) -> None:
         gated = self._gated
@@ -536,5 +540,5 @@ class Node:
         return all(lane.reachable for lane in self.lanes.values())
 
     def _flush_links(self) -> None:
-        for link in self._links.values():
+        for link in list(self._links.values()):
             link.flush()
