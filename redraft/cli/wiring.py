@@ -1,14 +1,40 @@
 """The composition of a node: the one place that knows every layer.
 
-`serve` runs from the bound sockets to the last synced byte; the command around it owns signals, logs
-and the exit code.
+`serve` runs from the data directory's lock to the last synced byte; the command around it owns
+signals, logs and the exit code.
 """
 
 from __future__ import annotations
 
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
 import trio
 
 from redraft.base.config import Config
+from redraft.base.errors import DirectoryError
+from redraft.commands.keyspace import Keyspace
+from redraft.engine.hash import HashEngine
+from redraft.node.bootstrap import Bootstrap, Configuration
+from redraft.node.clock import SystemClock
+from redraft.node.driver import Driver
+from redraft.node.founding import form
+from redraft.node.identity import DataDirectory
+from redraft.node.node import Node
+from redraft.node.wire import Wire
+from redraft.raft.log import LogView
+from redraft.replica.apply import Applier
+from redraft.server.frontend import FrontEnd
+from redraft.topology.cluster_map import ClusterMap, Group, first_map
+from redraft.transport.handshake import Stage
+from redraft.transport.peers import Peers
+from redraft.transport.reactor import Reactor
+from redraft.wal.log import Log
+from redraft.wal.options import LogOptions
+
+log = logging.getLogger("redraft.node")
 
 
 async def serve(config: Config, stop: trio.Event) -> None:
@@ -16,5 +42,129 @@ async def serve(config: Config, stop: trio.Event) -> None:
 
     Raises a RedraftError (or a group of them) when the node can't start or can't go on.
     """
-    del config
-    await stop.wait()
+    with closing(DataDirectory.open(config.dir)) as directory:
+        # The log first: a node that is a member on disk has one, whatever it crashed in the middle of.
+        with closing(_open_log(config, directory)) as node_log, closing(Reactor()) as reactor:
+            bootstrap = _bootstrap(config, directory)
+            peers = Peers(
+                reactor,
+                bootstrap,
+                secret=config.cluster_secret.encode(),
+                queue_bytes_max=config.peer_queue_bytes_max,
+            )
+            async with _cancelled_behind() as nursery:
+                await nursery.start(peers.listen, config.host, config.peer_port)
+                configuration = await _unless(stop, bootstrap, peers)
+                if configuration is not None:
+                    node = _node(config, configuration, bootstrap, node_log)
+                    await _run(node, reactor, peers, node_log, configuration, stop)
+
+
+def _bootstrap(config: Config, directory: DataDirectory) -> Bootstrap:
+    return Bootstrap(
+        directory,
+        own=config.own_address,
+        primary_port=config.primary_port,
+        replica_port=config.replica_port,
+        cluster=config.cluster,
+        groups=config.groups,
+        replication_factor=config.replication_factor,
+    )
+
+
+def _open_log(config: Config, directory: DataDirectory) -> Log:
+    """Recover the log; a member of a cluster without one has lost its disk and must not vote."""
+    path = directory.log_path
+    if directory.identity.stage != Stage.NEW.value and not Log.exists(path):
+        raise DirectoryError(
+            f"The log of this node is missing from {path}: restore it, or empty {directory.path} and join "
+            "the node as a new one with --join."
+        )
+    options = LogOptions(segment_bytes=config.log_segment_bytes, cache_bytes=config.log_cache_bytes)
+    return Log.open(path, options)
+
+
+async def _unless(stop: trio.Event, bootstrap: Bootstrap, peers: Peers) -> Configuration | None:
+    """Form the cluster, or None when the node is stopped before."""
+    formed: Configuration | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def give_up() -> None:
+            await stop.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(give_up)
+        formed = await form(bootstrap, peers)
+        nursery.cancel_scope.cancel()
+    return formed
+
+
+def _node(config: Config, configuration: Configuration, bootstrap: Bootstrap, node_log: Log) -> Node:
+    cluster: ClusterMap = first_map(
+        configuration.cluster_id,
+        configuration.members,
+        groups=configuration.groups,
+        replication_factor=configuration.replication_factor,
+    )
+    return Node(
+        config,
+        cluster,
+        configuration.node_id,
+        bootstrap.card().incarnation,
+        node_log,
+        SystemClock(),
+        make_applier=_make_applier,
+        rng=random.Random(),
+        first_start=bootstrap.first_start,
+    )
+
+
+def _make_applier(group: Group, view: LogView) -> Applier:
+    slots = [slot for first, last in group.slots for slot in range(first, last + 1)]
+    return Applier(Keyspace(HashEngine(), slots), view)
+
+
+async def _run(
+    node: Node,
+    reactor: Reactor,
+    peers: Peers,
+    node_log: Log,
+    configuration: Configuration,
+    stop: trio.Event,
+) -> None:
+    front = FrontEnd(node, reactor)
+    driver = Driver(node, reactor, node_log)
+    driver.add_tick(front.tick)
+    front.listen()
+    try:
+        async with _cancelled_behind() as nursery:
+            nursery.start_soon(driver.run)
+
+            async def keep_linked() -> None:
+                await peers.keep_linked(
+                    configuration.node_id,
+                    configuration.members,
+                    on_up=lambda peer, link: node.on_link_up(peer, Wire(link)),
+                    on_down=node.on_link_down,
+                    on_message=node.on_frame,
+                )
+
+            nursery.start_soon(keep_linked)
+            log.info(
+                "serving clients on port %d, cluster clients on %d and %d",
+                node.config.port,
+                node.config.primary_port,
+                node.config.replica_port,
+            )
+            await stop.wait()
+            await driver.hand_over()
+    finally:
+        front.close()
+
+
+@asynccontextmanager
+async def _cancelled_behind() -> AsyncIterator[trio.Nursery]:
+    """A nursery whose tasks end with the block."""
+    async with trio.open_nursery() as nursery:
+        yield nursery
+        nursery.cancel_scope.cancel()
