@@ -60,7 +60,10 @@ class Command:
     def categories(self) -> tuple[str, ...]:
         """ACL categories, which follow from the group and the flags."""
         flags = self.flags
-        names = [_GROUP_CATEGORY[self.group]] if self.group in _GROUP_CATEGORY else []
+        subject = _SUBJECT_OF_NAME.get(self.name.partition(b"|")[0], _SUBJECT_OF_GROUP.get(self.group))
+        if self.subcommands and self.name not in _SUBJECT_OF_NAME:
+            subject = None
+        names = [subject] if subject is not None else []
         names += [category for flag, category in _FLAG_CATEGORY if flag in flags]
         names.append("fast" if "fast" in flags else "slow")
         if "admin" in flags or self.name in _DANGEROUS:
@@ -82,7 +85,15 @@ class Command:
         return argc == self.arity if self.arity >= 0 else argc >= -self.arity
 
 
-_GROUP_CATEGORY = {"generic": "keyspace", "string": "string", "connection": "connection"}
+_SUBJECT_OF_GROUP = {"generic": "keyspace", "string": "string", "connection": "connection"}
+_SUBJECT_OF_NAME = {
+    b"dbsize": "keyspace",
+    b"flushall": "keyspace",
+    b"flushdb": "keyspace",
+    b"command": "connection",
+    b"readonly": "connection",
+    b"readwrite": "connection",
+}
 _FLAG_CATEGORY = (("readonly", "read"), ("write", "write"), ("admin", "admin"))
 _DANGEROUS = frozenset((b"keys", b"flushall", b"flushdb", b"restore", b"info"))
 

@@ -22,8 +22,8 @@ from redraft.commands.context import Context
 from redraft.commands.keyspace import KEY_BYTES, ExpiredKeyError, Keyspace
 from redraft.commands.reply import (
     NIL,
-    ONE,
     OK,
+    ONE,
     OVER_MEMORY,
     ZERO,
     CommandError,

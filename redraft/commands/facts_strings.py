@@ -59,7 +59,8 @@ STRINGS: tuple[Command, ...] = (
     ),
     _string(
         "setnx", 3, "write denyoom fast", _ONE, "OW insert",
-        since="1.0.0", summary="Give a key a value unless it exists", usage="key value", handler=strings.setnx,
+        since="1.0.0", summary="Give a key a value unless it exists", usage="key value",
+        handler=strings.setnx,
     ),
     _string(
         "setex", 4, "write denyoom", _ONE, "OW update",

@@ -60,6 +60,8 @@ def compiled(pattern: bytes) -> re.Pattern[bytes]:
             pieces[-1] += re.escape(character)
     if len(pieces) == 1:
         return re.compile(pieces[0] + rb"\Z", re.DOTALL)
+    if len(pieces) > 2 and not any(pieces):  # of patterns of stars only the single one matches the empty key
+        return re.compile(rb".+\Z", re.DOTALL)
     between = b"".join(b"(?>.*?%b)" % piece for piece in pieces[1:-1] if piece)
     return re.compile(b"%b%b.*%b\\Z" % (pieces[0], between, pieces[-1]), re.DOTALL)
 

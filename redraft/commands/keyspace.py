@@ -44,7 +44,8 @@ class Keyspace:
     """Keys and records of the slots one group owns, over an engine."""
 
     __slots__ = (
-        "_deadlines", "engine", "expiring_count", "journal", "key_count", "now_ms", "slots", "used_bytes", "writing",
+        "_deadlines", "engine", "expiring_count", "journal", "key_count", "now_ms", "slots", "used_bytes",
+        "writing",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, slots: Iterable[int]) -> None:
@@ -113,7 +114,10 @@ class Keyspace:
             first = self._deadlines.first()
 
     def expire_due(self, cutoff_ms: int, limit: int) -> int:
-        """Delete up to `limit` keys whose deadline is not after `cutoff_ms`, the earliest first; return how many."""
+        """Delete up to `limit` keys whose deadline is not after `cutoff_ms`, the earliest first.
+
+        Returns how many; for an entry that says so, never while a command runs.
+        """
         assert not self.journal
         removed = 0
         while removed < limit:

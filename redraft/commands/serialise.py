@@ -111,7 +111,7 @@ def _take_string(data: bytes) -> bytes:
     if first in (_INT8, _INT16, _INT32):
         layout = {_INT8: "<b", _INT16: "<h", _INT32: "<i"}[first]
         end = 1 + struct.calcsize(layout)
-        value = b"%d" % struct.unpack_from(layout, data, 1)
+        value = b"%d" % int(struct.unpack_from(layout, data, 1)[0])
     elif first == _LZF:
         packed, at = _take_length(data, 1)
         size, at = _take_length(data, at)

@@ -43,7 +43,7 @@ _OVERFLOW: Final = b"ERR increment or decrement would overflow"
 
 
 def find_string(ctx: Context, key: bytes) -> tuple[bytes, bytes] | None:
-    """Return (record, payload) of a string, None when there is no key; raises CommandError for other types."""
+    """Return (record, payload) of a string, None without the key; raises CommandError for other types."""
     record = ctx.keyspace.find(ctx.slot_of(key), key)
     if record is None:
         return None

@@ -8,7 +8,7 @@ which redis-cli makes its hints.  The line's grammar:
     item     = "[" usage "]"                       optional
              | "<" usage ">"                       grouped
              | "[" item+ "...]"                    the items before it, repeated
-             | TOKEN name*                         words in capitals are written as they are
+             | TOKEN [name | "<" usage ">"]        words in capitals are written as they are
              | name
 """
 
@@ -21,10 +21,27 @@ from functools import cache
 _LEXEMES = re.compile(r"\.\.\.|[\[\]<>|]|[^\s\[\]<>|]+")
 
 _INTEGERS = frozenset(
-    "count cursor decrement destination-db end frequency increment index len milliseconds offset protover seconds"
-    " slot start ttl client-id".split()
+    [
+        "count",
+        "cursor",
+        "decrement",
+        "destination-db",
+        "end",
+        "frequency",
+        "increment",
+        "index",
+        "len",
+        "milliseconds",
+        "offset",
+        "protover",
+        "seconds",
+        "slot",
+        "start",
+        "ttl",
+        "client-id",
+    ]
 )
-_KEYS = frozenset("destination key key1 key2 newkey source".split())
+_KEYS = frozenset(["destination", "key", "key1", "key2", "newkey", "source"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,7 @@ class _Parser:
     """Goes through the lexemes of one line."""
 
     def __init__(self, usage: str) -> None:
-        self._lexemes = _LEXEMES.findall(usage)
+        self._lexemes: list[str] = _LEXEMES.findall(usage)
         self._at = 0
 
     def _peek(self) -> str:
@@ -108,6 +125,10 @@ class _Parser:
                 self._take()
             elif not _is_token(lexeme):
                 items.append(Argument(lexeme, _type_of(lexeme)))
+            elif self._peek() == "<":
+                self._take()
+                items.append(replace(_grouped(self.usage()), token=lexeme))
+                self._take()
             elif self._peek() in ("", "|", "]", ">", "[") or _is_token(self._peek()):
                 items.append(Argument(lexeme.lower(), "pure-token", token=lexeme))
             else:

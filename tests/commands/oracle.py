@@ -49,8 +49,8 @@ class Oracle:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--save", "", "--bind", "127.0.0.1", "--databases", "1",
-             "--dir", "/tmp", "--rdbcompression", "no", "--enable-debug-command", "yes"],
+            ["redis-server", "--port", str(self.port), "--save", "", "--bind", "127.0.0.1",
+             "--databases", "1", "--dir", "/tmp", "--rdbcompression", "no", "--enable-debug-command", "yes"],
             stdout=subprocess.PIPE,
         )  # fmt: skip
         assert self._process.stdout is not None
@@ -152,8 +152,10 @@ def compare(oracle: Oracle, requests: Sequence[Sequence[bytes]], proto: int) -> 
         for number, (our, their) in enumerate(zip(run(ctx, requests, proto), theirs, strict=True)):
             request = requests[number]
             name = request[0].lower()
-            our, their = _in_any_order(name, our), _in_any_order(name, their)  # noqa: PLW2901
-            assert _same(name, our, their), f"{fast=} {requests[: number + 1][-6:]}: ours {our!r}, Redis's {their!r}"
+            our, their = _in_any_order(name, our), _in_any_order(name, their)
+            assert _same(name, our, their), (
+                f"{fast=} {requests[: number + 1][-6:]}: ours {our!r}, Redis's {their!r}"
+            )
         check_counts(ctx.keyspace)
 
 
