@@ -1,0 +1,95 @@
+"""What the front end needs of the node below it: the words they share, as protocols.
+
+The node of `redraft.node` fits them, and so does a test's dictionary.  Nothing here is implemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from redraft.base.config import Config
+from redraft.replica.request import Request
+from redraft.topology.cluster_map import Group, Member
+
+
+class Node(Protocol):
+    """A node as its clients' side sees it.  All of it is synchronous and for the reactor's thread."""
+
+    @property
+    def node_id(self) -> int:
+        """This node's small id."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        ...
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """All nodes, this one included."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """All groups with their slots and voters."""
+        ...
+
+    @property
+    def group_of_slot(self) -> Sequence[int]:
+        """The owner of each of the 16384 slots; another object whenever anything in it changed."""
+        ...
+
+    @property
+    def overloaded(self) -> bool:
+        """While true no client's socket is read."""
+        ...
+
+    def submit(self, request: Request) -> None:
+        """Take a request; it is completed later, or in this call."""
+        ...
+
+    def leader_of(self, group: int) -> int:
+        """The node that leads a group as far as is known here, 0 when none is."""
+        ...
+
+    def reconfigure(self, config: Config) -> None:
+        """Put changed settings in force (CONFIG SET)."""
+        ...
+
+    def now_ms(self) -> float:
+        """The monotonic clock."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """The state of nodes and groups, for REDRAFT STATUS (must go into JSON)."""
+        ...
+
+    def info(self) -> Mapping[str, Mapping[str, object]]:
+        """Fields for INFO by section (memory, keyspace, raft, ...), as far as the node knows them.
+
+        `memory` has at least `used_memory` in bytes; `keyspace` has `keys` and `expires` of the groups
+        this node replicates; `raft` is shown as it is.
+        """
+        ...
+
+
+class Reactor(Protocol):
+    """What drives sockets: `redraft.transport.reactor.Reactor`."""
+
+    def register(self, fd: int, callback: Callable[[int], None], mask: int) -> None:
+        """Call back when epoll reports `fd`."""
+        ...
+
+    def unregister(self, fd: int) -> None:
+        """Forget `fd`."""
+        ...
+
+    def add_flush(self, hook: Callable[[], None]) -> None:
+        """Call once per cycle, after the callbacks."""
+        ...
+
+    def wake(self) -> None:
+        """Ask for another cycle."""
+        ...

@@ -1,0 +1,28 @@
+"""Bounds of the front end that are no settings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redraft.base.limits import COMMAND_ARGUMENTS_MAX, KIB, MIB
+
+READ_BYTES: Final = 64 * KIB
+"""One recv of a client's socket; larger ones would be mapped and unmapped each time by malloc."""
+BULK_READ_BYTES: Final = MIB
+"""One recv while a long argument arrives."""
+READS_PER_TURN: Final = 64
+"""Reads of one long argument before other connections have their turn."""
+ROUNDS_PER_TURN: Final = 16
+"""Rounds of one connection before other connections have their turn."""
+COMMANDS_PER_SCAN: Final = 4096
+"""Commands of one round, and so of one request."""
+ARGUMENTS_MAX: Final = COMMAND_ARGUMENTS_MAX
+"""Arguments of one command."""
+SEND_PIECES: Final = 64
+"""Waiting replies given to one sendmsg."""
+ACCEPTS_PER_TURN: Final = 256
+"""Connections taken from one listener's queue before others have their turn."""
+FILES_SPARE: Final = 256
+"""File descriptors kept for everything that is not a client."""
+CRON_MS: Final = 1000
+"""How often idle and slow clients are looked for."""

@@ -1,0 +1,159 @@
+"""Commands that mean the whole keyspace: asked of every group in the port's scope, the answers made one.
+
+A group answers for the slots it owns (`redraft.commands.whole`).  On the client port the scope is all
+groups; on the primary and replica ports those led, or followed, by this node: cluster clients sum up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from redraft.commands.whole import format_cursor, parse_cursor
+from redraft.server import words
+from redraft.server.encode import Value, encode, encode_request
+from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.words import ReplyError
+from redraft.topology.slots import SLOTS
+
+if TYPE_CHECKING:
+    from redraft.server.connection import Connection
+
+
+def _ask_all(connection: Connection, args: list[bytes], *, write: bool) -> list[tuple[int, bytes]]:
+    """The question for each group in scope; none when this node has nothing to say."""
+    request = encode_request(args)
+    scope = connection.port.scope()
+    if write and connection.port.role != "master":
+        raise ReplyError(words.READ_ONLY[1:-2])
+    return [(group, request) for group in scope]
+
+
+def _first_error(replies: list[bytes]) -> bytes | None:
+    return next((reply for reply in replies if reply.startswith(b"-")), None)
+
+
+def dbsize(connection: Connection, args: list[bytes]) -> int | Outcome:
+    """The keys of all groups."""
+    questions = _ask_all(connection, args, write=False)
+    if not questions:
+        return 0
+
+    def then(replies: list[bytes]) -> None:
+        connection.reply(_first_error(replies) or b":%d\r\n" % sum(int(reply[1:-2]) for reply in replies))
+
+    connection.gather(questions, write=False, then=then)
+    return Outcome.LATER
+
+
+def keys(connection: Connection, args: list[bytes]) -> list[bytes] | Outcome:
+    """The keys of all groups that match."""
+    questions = _ask_all(connection, args, write=False)
+    if not questions:
+        return []
+
+    def then(replies: list[bytes]) -> None:
+        connection.reply(_first_error(replies) or _joined(replies))
+
+    connection.gather(questions, write=False, then=then)
+    return Outcome.LATER
+
+
+def _joined(arrays: list[bytes]) -> bytes:
+    """Make one array of several, without looking at their items."""
+    count = 0
+    bodies = [b""]
+    for reply in arrays:
+        head, _, body = reply.partition(b"\r\n")
+        count += int(head[1:])
+        bodies.append(body)
+    bodies[0] = b"*%d\r\n" % count
+    return b"".join(bodies)
+
+
+def flush(connection: Connection, args: list[bytes]) -> Outcome:
+    """FLUSHALL and FLUSHDB: every group deletes what it owns."""
+    questions = _ask_all(connection, args, write=True)
+    if not questions:
+        raise ReplyError(words.SLOT_UNSERVED[1:-2])
+
+    def then(replies: list[bytes]) -> None:
+        connection.reply(_first_error(replies) or replies[0])
+
+    connection.gather(questions, write=True, then=then)
+    return Outcome.LATER
+
+
+def randomkey(connection: Connection, args: list[bytes]) -> Outcome | None:
+    """A key of one group, each group as likely as its keys are many."""
+    sizes = _ask_all(connection, [b"DBSIZE"], write=False)
+    if not sizes:
+        return None
+
+    def then(replies: list[bytes]) -> None:
+        wrong = _first_error(replies)
+        weights = [int(reply[1:-2]) for reply in replies] if wrong is None else []
+        if wrong is not None:
+            connection.reply(wrong)
+        elif not any(weights):
+            connection.reply(encode(None, connection.proto))
+        else:
+            chosen = random.choices([group for group, _ in sizes], weights)[0]
+            connection.gather(
+                [(chosen, encode_request(args))], write=False, then=lambda one: connection.reply(one[0])
+            )
+
+    connection.gather(sizes, write=False, then=then)
+    return Outcome.LATER
+
+
+def scan(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    """SCAN goes through the slots in order; each call is answered by the owner of the cursor's slot."""
+    owners = connection.front.node.group_of_slot
+    scope = frozenset(connection.port.scope())
+    slot, _position = parse_cursor(args[1])
+    served = _next_served(owners, scope, slot)
+    if served == SLOTS:
+        return ["0", []]
+    if served != slot:
+        args = [args[0], format_cursor(served, 0), *args[2:]]
+    group = owners[served]
+
+    def then(replies: list[bytes]) -> None:
+        connection.reply(_with_served_cursor(replies[0], owners, scope))
+
+    connection.gather([(group, encode_request(args))], write=False, then=then)
+    return Outcome.LATER
+
+
+def _next_served(owners: Sequence[int], scope: frozenset[int], slot: int) -> int:
+    """The first slot from `slot` on that a group in scope owns; SLOTS when none is left."""
+    while slot < SLOTS and owners[slot] not in scope:
+        slot += 1
+    return slot
+
+
+def _with_served_cursor(reply: bytes, owners: Sequence[int], scope: frozenset[int]) -> bytes:
+    """Move the cursor of a SCAN reply over slots that nobody in scope owns."""
+    if not reply.startswith(b"*2\r\n$"):
+        return reply
+    _two, _length, cursor, rest = reply.split(b"\r\n", 3)
+    slot, _position = parse_cursor(cursor)
+    if cursor == b"0":
+        return reply
+    served = _next_served(owners, scope, slot)
+    if served == slot:
+        return reply
+    moved = format_cursor(served, 0)
+    return b"*2\r\n$%d\r\n%b\r\n%b" % (len(moved), moved, rest)
+
+
+HANDLERS: dict[bytes, Handler] = {
+    b"dbsize": dbsize,
+    b"flushall": flush,
+    b"flushdb": flush,
+    b"keys": keys,
+    b"randomkey": randomkey,
+    b"scan": scan,
+}

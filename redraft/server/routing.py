@@ -1,0 +1,138 @@
+"""The way of commands that need a thought: local ones, errors, several groups, other ports' redirections.
+
+A scan whose commands are all plain never comes here.  A `Walk` takes the others one by one and makes
+rounds of them: what a group answers goes into the round, what this node answers is put in its place,
+and a command that changes or spans what others mean (a barrier) is alone in its turn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL, key_slot, scan_args
+from redraft.commands.reply import CommandError
+from redraft.commands.table import COMMANDS, Command, Kind
+from redraft.server import words
+from redraft.server.encode import encode, encode_request
+from redraft.server.local import ANYTIME, HANDLERS
+from redraft.server.local.outcome import Outcome
+from redraft.server.port import Wanted
+from redraft.server.rounds import Round
+from redraft.server.words import ReplyError
+
+if TYPE_CHECKING:
+    from redraft.server.connection import Connection
+    from redraft.server.local.outcome import Handler
+
+DIVISIBLE = frozenset((b"del", b"unlink", b"exists", b"touch"))
+"""Commands that mean the same when each key is given to its own group and the integers are added."""
+
+_STRIDE = 6
+
+
+def split_request(data: bytes) -> list[bytes]:
+    """The arguments of one whole request."""
+    args = scan_args(data)[1]
+    return [data[args[at] : args[at + 1]] for at in range(0, len(args), 2)]
+
+
+class Walk:
+    """Goes over the commands of one scan, from round to round."""
+
+    __slots__ = ("_at", "_data", "_found", "_next")
+
+    def __init__(self, data: bytes, at: int, found: list[int]) -> None:
+        self._data = data
+        self._at = at
+        self._found = found
+        self._next = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether no commands are left."""
+        return self._next == len(self._found)
+
+    def next_round(self, connection: Connection) -> Round | None:
+        """Make a round of the next commands; None when one was alone in its turn and has been started."""
+        made: Round | None = None
+        data, found = self._data, self._found
+        while self._next < len(found):
+            end, number, kind, slot, argc, group = found[self._next : self._next + _STRIDE]
+            request = data[self._at : end]
+            handler = None
+            if kind == KIND_SLOW and number >= 0:
+                command = COMMANDS[number]
+                if command.accepts(argc):
+                    handler = HANDLERS[command.name]
+                    if command.name not in ANYTIME:
+                        if made is not None:
+                            return made
+                        self._step(end)
+                        run_alone(connection, handler, split_request(request))
+                        return None
+            self._step(end)
+            if made is None:
+                made = Round(connection)
+            if handler is not None:
+                reply = run(connection, handler, split_request(request))
+                assert reply is not None
+                made.add_reply(reply)
+            elif kind != KIND_SLOW and group > 0:
+                made.add_command(group, request, kind == KIND_WRITE)
+            else:
+                _add_odd(made, connection, request, number, slot, group, argc)
+        return made
+
+    def _step(self, end: int) -> None:
+        self._at = end
+        self._next += _STRIDE
+
+
+def run(connection: Connection, handler: Handler, args: list[bytes]) -> bytes | None:
+    """Carry out a local command; None when it has no reply, or one that comes later."""
+    try:
+        value = handler(connection, args)
+    except (ReplyError, CommandError) as wrong:
+        return wrong.reply
+    return None if isinstance(value, Outcome) else encode(value, connection.proto)
+
+
+def run_alone(connection: Connection, handler: Handler, args: list[bytes]) -> None:
+    """Carry out a barrier command and see to its reply."""
+    reply = run(connection, handler, args)
+    if reply is not None:
+        connection.reply(reply)
+
+
+def _add_odd(
+    made: Round, connection: Connection, request: bytes, number: int, slot: int, group: int, argc: int
+) -> None:
+    """A command for a group that has no single group by the scan, or that is no command at all."""
+    if number < 0:
+        made.add_reply(words.unknown_command(split_request(request)))
+        return
+    command = COMMANDS[number]
+    if not command.accepts(argc):
+        made.add_reply(words.wrong_arity(command.name))
+        return
+    write = command.kind == Kind.WRITE
+    where = connection.port.route(Wanted(slot, group, write, connection.readonly))
+    if isinstance(where, int):
+        made.add_command(where, request, write)
+    elif group == SEVERAL and command.name in DIVISIBLE and connection.port.divides:
+        _add_divided(made, connection, command, split_request(request), write=write)
+    else:
+        made.add_reply(where)
+
+
+def _add_divided(
+    made: Round, connection: Connection, command: Command, args: list[bytes], *, write: bool
+) -> None:
+    owners = connection.front.node.group_of_slot
+    keys: dict[int, list[bytes]] = {}
+    for key in args[1:]:
+        keys.setdefault(owners[key_slot(key)], [command.name]).append(key)
+    if 0 in keys:
+        made.add_reply(words.SLOT_UNSERVED)
+        return
+    made.add_sum([(group, encode_request(some)) for group, some in keys.items()], write)

@@ -1,0 +1,77 @@
+"""Errors to clients, in Redis's own words: what programs that know Redis look for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redraft.accel import scan
+
+PREVIEW_BYTES_MAX = 128
+_UNPRINTABLE = bytes.maketrans(b"\r\n", b"  ")
+
+
+class ReplyError(Exception):
+    """Ends a local command with an error reply: the client's fault, told to it."""
+
+    def __init__(self, text: str | bytes) -> None:
+        super().__init__(text)
+        self.reply = error(text)
+
+
+def error(text: str | bytes) -> bytes:
+    """Return the error reply of a line that begins with its code (`ERR ...`); CR and LF become spaces."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return b"-%b\r\n" % data.rstrip(b"\r\n").translate(_UNPRINTABLE)
+
+
+SYNTAX = error("ERR syntax error")
+NOT_INTEGER = error("ERR value is not an integer or out of range")
+CROSSSLOT = error("CROSSSLOT Keys in request don't hash to the same slot")
+SLOT_UNSERVED = error("CLUSTERDOWN Hash slot not served")
+READ_ONLY = error("READONLY You can't write against a read only replica.")
+MAX_CLIENTS = error("ERR max number of clients reached")
+
+
+def moved(slot: int, address: str) -> bytes:
+    """The slot is served elsewhere (Redis Cluster)."""
+    return error(f"MOVED {slot} {address}")
+
+
+def unknown_command(args: Sequence[bytes]) -> bytes:
+    """No such command, with a preview of its arguments, 128 bytes of it or little more."""
+    preview = b""
+    for arg in args[1:]:
+        if len(preview) >= PREVIEW_BYTES_MAX:
+            break
+        preview += b"'%b' " % arg[: PREVIEW_BYTES_MAX - len(preview)].partition(b"\0")[0]
+    name = args[0][:PREVIEW_BYTES_MAX].partition(b"\0")[0]
+    return error(b"ERR unknown command '%b', with args beginning with: %b" % (name, preview))
+
+
+def unknown_subcommand(container: str, name: bytes) -> bytes:
+    """The container has no such subcommand."""
+    short = name[:PREVIEW_BYTES_MAX].partition(b"\0")[0]
+    return error(b"ERR unknown subcommand '%b'. Try %b HELP." % (short, container.upper().encode()))
+
+
+def wrong_arity(name: bytes) -> bytes:
+    """Too few or too many arguments; a subcommand's name is `container|name`."""
+    return error(b"ERR wrong number of arguments for '%b' command" % name)
+
+
+_PROTOCOL = {
+    scan.BAD_COUNT: "invalid multibulk length",
+    scan.BIG_COUNT: "too big mbulk count string",
+    scan.BAD_BULK: "invalid bulk length",
+    scan.BIG_BULK: "too big bulk count string",
+}
+BIG_INLINE = error("ERR Protocol error: too big inline request")
+UNBALANCED = error("ERR Protocol error: unbalanced quotes in request")
+
+
+def protocol_error(status: int, offending: int) -> bytes:
+    """What ended a scan; the connection is closed after it."""
+    if status == scan.BAD_TYPE:
+        found = b"%c" % offending
+        return error(b"ERR Protocol error: expected '$', got '%b'" % found)
+    return error(f"ERR Protocol error: {_PROTOCOL[status]}")

@@ -1,0 +1,97 @@
+"""A node without Raft: real commands on real keyspaces, answered at once or when a test says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redraft.base.config import Config
+from redraft.commands.context import Context
+from redraft.commands.execute import execute_batch
+from redraft.commands.keyspace import Keyspace
+from redraft.engine.hash import HashEngine
+from redraft.replica.request import Request
+from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
+
+NOW_UNIX_MS = 1_700_000_000_000
+
+
+class FakeNode:
+    """Node 1 of `nodes`, leading the groups that `led_by` gives it (default: all).
+
+    With `held` set, requests wait in `waiting` until `release`.
+    """
+
+    def __init__(self, *, groups: int = 3, nodes: int = 3, **settings: Any) -> None:
+        self.config = Config(**settings)
+        members = [
+            Member(n, f"{n:040x}", "127.0.0.1", 6378 + n, 7378 + n, 8378 + n, 16378 + n)
+            for n in range(1, nodes + 1)
+        ]
+        self.map: ClusterMap = first_map("c", members, groups=groups, replication_factor=3)
+        self.node_id = 1
+        self.group_of_slot: Sequence[int] = self.map.group_of_slot
+        self.led_by = {group.group_id: 1 for group in self.map.groups}
+        self.overloaded = False
+        self.held = False
+        self.waiting: deque[Request] = deque()
+        self.submitted: list[tuple[int, bytes, int, bool]] | None = None
+        self.clock_ms = 1000.0
+        engine = HashEngine()
+        self.contexts = {
+            group.group_id: Context(
+                Keyspace(engine, [slot for first, last in group.slots for slot in range(first, last + 1)])
+            )
+            for group in self.map.groups
+        }
+
+    @property
+    def members(self) -> Sequence[Member]:
+        return self.map.members
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        return self.map.groups
+
+    def submit(self, request: Request) -> None:
+        if self.submitted is not None:
+            self.submitted.append((request.group, request.data, request.count, request.write))
+        if self.held:
+            self.waiting.append(request)
+        else:
+            self.carry_out(request)
+
+    def carry_out(self, request: Request) -> None:
+        context = self.contexts[request.group]
+        context.begin(now_ms=NOW_UNIX_MS, write=True)
+        request.complete(execute_batch(context, request.data, [(request.count, request.proto)]))
+
+    def release(self, count: int | None = None, *, last_first: bool = False) -> None:
+        """Carry out waiting requests; with `last_first` in the wrong order, as groups may."""
+        for _ in range(len(self.waiting) if count is None else count):
+            self.carry_out(self.waiting.pop() if last_first else self.waiting.popleft())
+
+    def leader_of(self, group: int) -> int:
+        return self.led_by[group]
+
+    def reconfigure(self, config: Config) -> None:
+        self.config = config
+
+    def set_config(self, **changes: Any) -> None:
+        self.config = dataclasses.replace(self.config, **changes)
+
+    def now_ms(self) -> float:
+        return self.clock_ms
+
+    def status(self) -> dict[str, Any]:
+        return {"node": self.node_id, "groups": []}
+
+    def info(self) -> Mapping[str, Mapping[str, object]]:
+        keyspaces = [context.keyspace for context in self.contexts.values()]
+        return {
+            "memory": {"used_memory": sum(keyspace.used_bytes for keyspace in keyspaces)},
+            "keyspace": {"keys": sum(keyspace.key_count for keyspace in keyspaces), "expires": 0},
+            "raft": {"raft_groups": len(self.map.groups)},
+        }
