@@ -33,7 +33,9 @@ from redraft.base.address import Address
 from redraft.base.errors import DirectoryError
 from redraft.node.identity import DataDirectory, MemberRecord
 from redraft.topology.cluster_map import Member
-from redraft.transport.handshake import Card, Kind, Purpose, Refusal, Stage
+from redraft.transport.handshake import Card, Kind, Refusal, Stage
+
+RESTART = "(If it has never served a client: empty every node's data directory and start all again.)"
 
 log = logging.getLogger("redraft.node")
 
@@ -75,8 +77,6 @@ class Bootstrap:
         self._cards: dict[str, Card] = {}  # by address, while new
         self._promised: set[str] = set()  # addresses known to have promised what this node promised
         self._incarnations: dict[str, int] = {}  # the highest met, by node id
-        self.linking = False
-        """Set once the node takes links; before, who wants one is told to come again."""
         assert own.client in self._peer_ports, "the configuration lists the node itself"
         if self.stage != Stage.NEW:
             self._check_directory()
@@ -149,7 +149,7 @@ class Bootstrap:
 
     # ---- others ----
 
-    def judge(self, card: Card, purpose: Purpose) -> Refusal | None:
+    def judge(self, card: Card) -> Refusal | None:
         """Say why this node, which knows the secret, is refused all the same; None: it is not."""
         if card.hex_id == self._directory.identity.hex_id:
             return Refusal(
@@ -163,10 +163,7 @@ class Bootstrap:
                 f"The data directory of {card.address} was set back to an older copy, which may have "
                 "forgotten votes: empty it, and join the node as a new one with --join.",
             )
-        refusal = self._judge_founder(card) if self.stage == Stage.NEW else self._judge_member(card)
-        if refusal is None and purpose == Purpose.LINK and not self.linking:
-            return Refusal(Kind.NOT_READY, f"{self._own.client} is still starting.")
-        return refusal
+        return self._judge_founder(card) if self.stage == Stage.NEW else self._judge_member(card)
 
     def met(self, card: Card) -> bool:
         """Learn from the card of a node that was accepted; True when this node's own stage changed."""
@@ -201,14 +198,13 @@ class Bootstrap:
             return Refusal(
                 Kind.CLUSTER,
                 f"{card.address} belongs to cluster {card.cluster_id[:12]}, {self._own.client} to cluster "
-                f"{identity.cluster_id[:12]}: correct --cluster or --dir of the one that is wrong.",
+                f"{identity.cluster_id[:12]}: correct --cluster or --dir of the one that is wrong. {RESTART}",
             )
         if by_id is None and card.address in known:
             return Refusal(
                 Kind.WIPED,
                 f"{card.address} was wiped: its cluster knows it by another node id, and an empty log must "
-                "not vote. Start it with its old data directory, or as a new node with --join. (If the "
-                "cluster has never served a client: empty every node's data directory and start again.)",
+                f"not vote. Start it with its old data directory, or as a new node with --join. {RESTART}",
             )
         if by_id is None:
             return Refusal(
@@ -268,7 +264,7 @@ class Bootstrap:
         for card in self._cards.values():
             if card.cluster_id not in {"", cluster_id}:
                 log.error(
-                    "%s has promised itself to other nodes than are there now: one of them was wiped while the "
+                    "%s has promised itself to other nodes than are there now: one was wiped while the "
                     "cluster was founded. Empty every node's data directory and start again.",
                     card.address,
                 )

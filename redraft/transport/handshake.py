@@ -232,11 +232,6 @@ def frame_bytes(length: bytes) -> int:
     return int(size)
 
 
-def refusal_frame(refusal: Refusal) -> bytes:
-    """The bytes that tell a peer it is refused."""
-    return _frame(Refused(*refusal))
-
-
 class _Transcript(NamedTuple):
     secret: bytes
     version: int
