@@ -1,0 +1,1 @@
+"""Tests of the log on disk; `faultyfiles` is the disk that fails as disks do."""
