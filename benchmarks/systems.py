@@ -56,8 +56,8 @@ class System(ABC):
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name.split()[0]}-", dir=self._parent))
         try:
             self._start()
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
         return self
 
@@ -66,6 +66,8 @@ class System(ABC):
     ) -> None:
         for process in self.processes:
             process.discard()
+            if isinstance(error, Exception):
+                error.add_note(f"{process.name} said at the end:\n{process.tail()}")
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @abstractmethod
