@@ -248,7 +248,7 @@ class Config:
         high=1024,
     )
     inflight_entries_max: int = setting(
-        4,
+        16,
         COUNT,
         CONSENSUS,
         "Entries a leader may have proposed and not yet committed, per group.",
