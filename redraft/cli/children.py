@@ -71,6 +71,7 @@ class Child:
         """Return the exit code, negative for a signal, once the process has ended."""
         assert self._process is not None, "a child is started before it is waited for"
         self.exit_code = await self._process.wait()
+        await self.let_go()
         return self.exit_code
 
     async def ask(self) -> None:
@@ -78,7 +79,7 @@ class Child:
         try:
             self.report = await ask_report(self.address, ANSWER_TIMEOUT_S)
         except NoAnswerError:
-            if self.report is not None and not self.running:
+            if not self.running:
                 self.report = None
 
     def signal(self, number: signal.Signals) -> None:
@@ -86,6 +87,16 @@ class Child:
         if self.running:
             assert self._process is not None
             self._process.send_signal(number)
+
+    def abandon(self) -> None:
+        """Kill the process if it still runs: for when we can't go on ourselves."""
+        self.signal(signal.SIGKILL)
+
+    async def let_go(self) -> None:
+        """Close our end of the process's standard input, as our own death would."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        await self._process.stdin.aclose()
 
     def state(self) -> str:
         """What to call the state it is in."""

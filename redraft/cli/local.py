@@ -26,6 +26,7 @@ START_POLL_S = 0.1
 NEWS_POLL_S = 1.0
 SLOW_START_S = 15.0
 STOP_S = 20.0
+DOUBLE_SIGNAL_S = 0.5  # a terminal and a supervisor may both pass on one and the same Ctrl-C
 
 
 @click.command()
@@ -96,48 +97,55 @@ class LocalCluster:
         self._directory = directory
         self._command = command
         self._view = LocalView(console, directory)
-        self._children = [
+        self.children = [
             Child(number, address, directory.log_of(number), directory.settings_of(number))
             for number, address in enumerate(directory.shape.addresses, start=1)
         ]
         self._up = False
         self._stopping = False
+        self._stopping_since = 0.0
         self._ended = trio.Event()  # every node's process has ended
         self._code = 0
 
     async def run(self) -> int:
         """Run until the nodes are stopped or have died; return the exit code."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._forward_signals)
-            for child in self._children:
-                await child.start(self._command)
-                nursery.start_soon(self._watch, child)
-            self._view.start(self._children)
-            nursery.start_soon(self._tell)
-            await self._ended.wait()
-            nursery.cancel_scope.cancel()
-        self._view.settle(self._children)
+        try:
+            await self._run_nodes()
+        finally:
+            for child in self.children:  # none is left running, whatever happened to us
+                child.abandon()
+        self._view.settle(self.children)
         kept = f"What was acknowledged is kept in {self._directory.path}; the same command carries on."
         self._view.say(f"Stopped. {kept}" if self._code == 0 else "No node is left.")
         return self._code
+
+    async def _run_nodes(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._forward_signals)
+            for child in self.children:
+                await child.start(self._command)
+                nursery.start_soon(self._watch, child)
+            self._view.start(self.children)
+            nursery.start_soon(self._tell)
+            await self._ended.wait()
+            nursery.cancel_scope.cancel()
 
     async def _watch(self, child: Child) -> None:
         """Wait for a node's process to end and say so; the last one ends all."""
         code = await child.wait()
         if not self._stopping:
-            self._view.update(self._children)
             self._tell_death(child, code)
         elif code != 0:
             self._view.news(
                 f"Node {child.number} did not stop cleanly ({describe_exit(code)}); see {child.log}", "red"
             )
-        if not any(each.running for each in self._children):
+        if not any(each.running for each in self.children):
             self._code = self._code if self._stopping else 1
             self._ended.set()
 
     def _tell_death(self, child: Child, code: int) -> None:
-        self._view.settle(self._children)
-        words = child.last_words()
+        self._view.settle(self.children)
+        words = child.last_words() if code > 0 else ""
         self._view.news(
             f"Node {child.number} has ended ({describe_exit(code)}); its log is {child.log}", "bold red"
         )
@@ -154,31 +162,31 @@ class LocalCluster:
         with trio.move_on_after(SLOW_START_S) as patience:
             await self._until_ready()
         if patience.cancelled_caught:
-            late = ", ".join(str(child.log) for child in self._children if not child.ready)
-            self._view.settle(self._children)
+            late = ", ".join(str(child.log) for child in self.children if not child.ready)
+            self._view.settle(self.children)
             self._view.news(f"This takes longer than it should; see {late}", "yellow")
             await self._until_ready()
         if self._stopping:
             return
         self._up = True
-        self._view.settle(self._children)
-        self._view.banner(self._children)
+        self._view.settle(self.children)
+        self._view.banner(self.children)
         await self._tell_news()
 
     async def _until_ready(self) -> None:
         while not self._stopping:
-            await self._ask(self._children)
-            self._view.update(self._children)
-            if all(child.ready for child in self._children):
+            await self._ask(self.children)
+            self._view.update(self.children)
+            if all(child.ready for child in self.children):
                 return
             await trio.sleep(START_POLL_S)
 
     async def _tell_news(self) -> None:
         """Ask one node now and then, and say when a node is lost or found, or a group changes its leader."""
         leaders: dict[int, int] = {}
-        alive: dict[int, bool] = {child.number: True for child in self._children}
+        alive: dict[int, bool] = {child.number: True for child in self.children}
         while not self._stopping:
-            witness = next((child for child in self._children if child.running), None)
+            witness = next((child for child in self.children if child.running), None)
             if witness is not None and not self._stopping:
                 await self._ask([witness])
             if witness is not None and witness.report is not None and not self._stopping:
@@ -205,16 +213,18 @@ class LocalCluster:
             async with trio.open_nursery() as nursery:
                 async for _ in signals:
                     if self._stopping:
-                        self._kill("Second signal: the nodes are killed.")
+                        if trio.current_time() - self._stopping_since > DOUBLE_SIGNAL_S:
+                            self._kill("Second signal: the nodes are killed.")
                     else:
-                        self._view.settle(self._children)
+                        self._view.settle(self.children)
                         self._view.news("Stopping the nodes; once more Ctrl-C kills them.")
                         self._begin_stop()
                         nursery.start_soon(self._kill_late)
 
     def _begin_stop(self) -> None:
         self._stopping = True
-        for child in self._children:
+        self._stopping_since = trio.current_time()
+        for child in self.children:
             child.signal(signal.SIGTERM)
 
     async def _kill_late(self) -> None:
@@ -224,5 +234,5 @@ class LocalCluster:
     def _kill(self, sentence: str) -> None:
         self._code = 1
         self._view.news(sentence, "red")
-        for child in self._children:
+        for child in self.children:
             child.signal(signal.SIGKILL)

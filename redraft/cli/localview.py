@@ -48,14 +48,14 @@ class LocalView:
         )
         if self._console.is_terminal:
             self._live = Live(
-                self._table(children), console=self._console, refresh_per_second=10, transient=True
+                self._table(children), console=self._console, auto_refresh=False, transient=True
             )
             self._live.start()
 
     def update(self, children: Sequence[Child]) -> None:
         """Show the nodes' present states."""
         if self._live is not None:
-            self._live.update(self._table(children))
+            self._live.update(self._table(children), refresh=True)
             return
         for child in children:
             state = child.state()
@@ -66,7 +66,7 @@ class LocalView:
     def settle(self, children: Sequence[Child]) -> None:
         """Leave the states as they are on the screen; nothing is redrawn from here on."""
         if self._live is not None:
-            self._live.update(Text(""))
+            self._live.update(Text(""), refresh=True)
             self._live.stop()
             self._live = None
             self._console.print(self._table(children))

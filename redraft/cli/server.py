@@ -49,7 +49,6 @@ def server(config_file: Path | None, stop_with_stdin: bool, **flags: str | None)
     config = load_config(flags, file=config_file, environ=os.environ)
     start_logging(config.log_level)
     check_ports([config], "choose another address with --listen")
-    _greet(config)
     trio.run(_run, config, stop_with_stdin)
     log.info("stopped")
 
@@ -82,16 +81,18 @@ def _raise_file_limit(config: Config) -> None:
 async def _run(config: Config, stop_with_stdin: bool) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, stop)
+        await nursery.start(_stop_on_signal, stop)
+        _greet(config)
         if stop_with_stdin:
             nursery.start_soon(_stop_with_stdin, stop)
         await serve(config, stop)
         nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(stop: trio.Event) -> None:
+async def _stop_on_signal(stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
     """The first signal asks for a clean stop, the second one does not ask."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for number in signals:
             if stop.is_set():
                 log.warning("second signal: stopping at once")

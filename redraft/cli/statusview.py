@@ -29,9 +29,7 @@ def draw(report: Report, asked: Address, console: Console) -> None:
         ("  up ", "dim"),
         duration(report.uptime_s),
     )
-    console.print(head)
-    console.print(nodes_table(report))
-    console.print(groups_table(report))
+    console.print(head, Text(), nodes_table(report), Text(), groups_table(report), sep="\n")
 
 
 def nodes_table(report: Report) -> Table:
