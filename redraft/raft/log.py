@@ -62,9 +62,11 @@ def is_up_to_date(log: LogView, last_index: int, last_term: int) -> bool:
 def last_not_newer(log: LogView, index: int, term: int, floor: int) -> tuple[int, int]:
     """The last (index, term) at or below `index` whose term is not above `term`; not below `floor`.
 
+    Where the log is compacted the walk ends at first_index - 1, whatever its term.
+
     Both sides of a refused append use it (Raft §5.3, the hint): an entry of a newer term can't be in a log
-    that has an older one at the same place, so all of that run is skipped in one step.  `floor` is an index
-    known to match (commit_index, match_index), so the walk is bounded by what is uncommitted.
+    that has an older one at the same place, so all of that run is skipped in one step.  A follower's floor
+    is its commit_index, below which all logs agree.
     """
     index = min(index, log.last_index)
     floor = max(floor, log.first_index - 1)

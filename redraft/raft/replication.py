@@ -147,12 +147,17 @@ def _step_back(state: State, progress: Progress, refused: int, hint_index: int, 
     if progress.state is PROBE and refused != progress.next_index - 1:
         return  # late: an answer to an earlier probe
     progress.become_probe()
-    try:
-        agreed, _ = last_not_newer(state.log, hint_index, hint_term, progress.match_index)
-        progress.next_index = max(agreed, progress.match_index) + 1
-    except CompactedError:
-        progress.next_index = max(state.log.first_index - 1, 1)
+    progress.next_index = max(_next_to_try(state, hint_index, hint_term), progress.match_index + 1)
     state.replicate_due = True
+
+
+def _next_to_try(state: State, hint_index: int, hint_term: int) -> int:
+    """The next_index for a follower that has (hint_index, hint_term); below ours if a snapshot is due."""
+    if hint_index < state.log.first_index - 1:
+        return hint_index + 1
+    agreed, agreed_term = last_not_newer(state.log, hint_index, hint_term, 0)
+    # Only where the log begins may the walk have ended at a term that the follower can't have.
+    return agreed + 1 if agreed_term <= hint_term else agreed
 
 
 def advance_commit(state: State) -> None:

@@ -1,32 +1,40 @@
 """A log in memory with a disk that lags: what is not synced may be lost, from some record on.
 
-Owns the records in the order in which they were written; `crash` keeps a prefix that is at least what
-was synced, and replays it as recovery would.
+Owns what is visible and what is durable; `crash` gives what a restart would find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from redraft.raft.log import CompactedError
 from redraft.raft.types import Entry, EntryKind, HardState
+
+Record = tuple[Entry, ...] | HardState
+Observer = Callable[["MemoryLog", Sequence[Entry]], None]
 
 
 class MemoryLog:
     """A LogView; `flush` gives a sequence number, `sync` makes all up to one durable."""
 
-    def __init__(self, entries: Sequence[Entry] = (), hard_state: HardState | None = None) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry] = (),
+        hard_state: HardState | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Start with what is durable already; `observer` is shown each append after it happened."""
         self.first_index = 1
         self.base_term = 0
-        self.entries: list[Entry] = []
-        self.hard_state = HardState()
-        self.records: list[tuple[Entry, ...] | HardState] = []
-        self.durable_lsn = 0
-        if hard_state is not None:
-            self.save(hard_state)
-        if entries:
-            self.append(entries)
-        self.sync(self.flush())
+        self.entries = list(entries)
+        last_term = entries[-1].term if entries else 0
+        self.hard_state = hard_state or HardState(last_term)
+        self.durable_entries = list(entries)
+        self.durable_hard_state = self.hard_state
+        self.observer = observer
+        self._waiting: list[Record] = []
+        self._lsn = 0
+        self._durable_lsn = 0
 
     @property
     def last_index(self) -> int:
@@ -52,20 +60,24 @@ class MemoryLog:
         return taken
 
     def append(self, entries: Sequence[Entry]) -> None:
-        self.records.append(tuple(entries))
-        self._put(entries)
-
-    def _put(self, entries: Sequence[Entry]) -> None:
         first = entries[0].index
         assert self.first_index <= first <= self.last_index + 1, "a hole in the log"
-        assert [e.index for e in entries] == list(range(first, first + len(entries)))
+        assert [entry.index for entry in entries] == list(range(first, first + len(entries)))
         assert entries[0].term >= self.term(first - 1), "terms fall along the log"
         del self.entries[first - self.first_index :]
         self.entries.extend(entries)
+        self._write(tuple(entries))
+        if self.observer is not None:
+            self.observer(self, entries)
 
     def save(self, hard_state: HardState) -> None:
-        self.records.append(hard_state)
+        assert hard_state.term >= self.hard_state.term, "the term falls"
         self.hard_state = hard_state
+        self._write(hard_state)
+
+    def _write(self, record: Record) -> None:
+        self._waiting.append(record)
+        self._lsn += 1
 
     def compact(self, index: int) -> None:
         """Forget entries up to index, as after a snapshot."""
@@ -74,23 +86,35 @@ class MemoryLog:
         self.first_index = index + 1
 
     def flush(self) -> int:
-        return len(self.records)
+        return self._lsn
 
     def sync(self, lsn: int) -> None:
-        self.durable_lsn = max(self.durable_lsn, lsn)
-
-    def crash(self, kept: int) -> MemoryLog:
-        """The log a restart finds: the synced records, and of the rest those before `kept`."""
-        survivor = MemoryLog()
-        for record in self.records[: max(self.durable_lsn, kept)]:
+        """Make all up to lsn durable, in the order written."""
+        for record in self._waiting[: max(0, lsn - self._durable_lsn)]:
             if isinstance(record, HardState):
-                survivor.save(record)
+                self.durable_hard_state = record
             else:
-                survivor.append(record)
-        survivor.sync(survivor.flush())
-        return survivor
+                del self.durable_entries[record[0].index - 1 :]
+                self.durable_entries.extend(record)
+        del self._waiting[: max(0, lsn - self._durable_lsn)]
+        self._durable_lsn = max(self._durable_lsn, lsn)
+
+    @property
+    def unsynced(self) -> int:
+        """Records that a crash may lose."""
+        return len(self._waiting)
+
+    def crash(self, lucky: int) -> MemoryLog:
+        """The log a restart finds: what was synced, and the first `lucky` records of the rest."""
+        self.sync(self._durable_lsn + lucky)
+        return MemoryLog(self.durable_entries, self.durable_hard_state, self.observer)
 
 
 def entries_of(*terms: int) -> list[Entry]:
     """A log written as in the paper's figures: the terms of entries 1, 2, 3…"""
     return [Entry(term, index, EntryKind.PARTS, b"") for index, term in enumerate(terms, 1)]
+
+
+def terms_of(log: MemoryLog) -> list[int]:
+    """The inverse of `entries_of`."""
+    return [entry.term for entry in log.entries]
