@@ -290,14 +290,14 @@ class Connection:
             self._end(words.protocol_error(status, needed))
             return
         try:
-            requests, consumed = inline.translate(data, consumed)
+            requests, end = inline.translate(data, consumed)
         except inline.UnbalancedError:
             self._end(words.UNBALANCED)
         except inline.LineTooLongError:
             self._end(words.BIG_INLINE)
         else:
-            rest = data[consumed:]
-            if requests:
+            rest = data[end:]
+            if end > consumed:
                 self._data, self._at = requests + rest, 0
                 self.front.later(self)
             elif rest:

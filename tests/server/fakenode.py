@@ -18,20 +18,38 @@ from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
 NOW_UNIX_MS = 1_700_000_000_000
 
 
+THREE = tuple(Member(n, f"{n:040x}", "127.0.0.1", 6378 + n, 7378 + n, 8378 + n, 16378 + n) for n in (1, 2, 3))
+
+
+def keyspaces(cluster: ClusterMap) -> dict[int, Context]:
+    """An empty keyspace for each group; several nodes may share them."""
+    engine = HashEngine()
+    return {
+        group.group_id: Context(
+            Keyspace(engine, [slot for first, last in group.slots for slot in range(first, last + 1)])
+        )
+        for group in cluster.groups
+    }
+
+
 class FakeNode:
-    """Node 1 of `nodes`, leading the groups that `led_by` gives it (default: all).
+    """Node `node_id` of `members`, leading the groups that `led_by` gives it (default: all).
 
     With `held` set, requests wait in `waiting` until `release`.
     """
 
-    def __init__(self, *, groups: int = 3, nodes: int = 3, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        groups: int = 3,
+        node_id: int = 1,
+        members: Sequence[Member] = THREE,
+        contexts: dict[int, Context] | None = None,
+        **settings: Any,
+    ) -> None:
         self.config = Config(**settings)
-        members = [
-            Member(n, f"{n:040x}", "127.0.0.1", 6378 + n, 7378 + n, 8378 + n, 16378 + n)
-            for n in range(1, nodes + 1)
-        ]
         self.map: ClusterMap = first_map("c", members, groups=groups, replication_factor=3)
-        self.node_id = 1
+        self.node_id = node_id
         self.group_of_slot: Sequence[int] = self.map.group_of_slot
         self.led_by = {group.group_id: 1 for group in self.map.groups}
         self.overloaded = False
@@ -39,13 +57,7 @@ class FakeNode:
         self.waiting: deque[Request] = deque()
         self.submitted: list[tuple[int, bytes, int, bool]] | None = None
         self.clock_ms = 1000.0
-        engine = HashEngine()
-        self.contexts = {
-            group.group_id: Context(
-                Keyspace(engine, [slot for first, last in group.slots for slot in range(first, last + 1)])
-            )
-            for group in self.map.groups
-        }
+        self.contexts = contexts if contexts is not None else keyspaces(self.map)
 
     @property
     def members(self) -> Sequence[Member]:
