@@ -11,10 +11,14 @@ INT64_MIN: Final = -(2**63)
 INT32_MAX: Final = 2**31 - 1
 INT32_MIN: Final = -(2**31)
 _DIGITS_MAX: Final = 20
+_SAFE_DIGITS: Final = 18
+_ZERO: Final = ord("0")
 
 
 def parse_integer(text: bytes) -> int | None:
     """Return the 64-bit integer `text` is the one canonical spelling of, else None."""
+    if len(text) <= _SAFE_DIGITS and text.isdigit():
+        return int(text) if text[0] != _ZERO or len(text) == 1 else None
     if len(text) > _DIGITS_MAX:
         return None
     try:

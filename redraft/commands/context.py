@@ -6,9 +6,13 @@ reply protocol.  A context is made once per replica and set for each batch.
 
 from __future__ import annotations
 
+from binascii import crc_hqx
+from collections.abc import Sequence
+
 from redraft.accel.scan import key_slot
 from redraft.commands.keyspace import Keyspace
 from redraft.commands.splitmix import SplitMix64
+from redraft.topology.slots import SLOTS
 
 
 class Context:
@@ -51,3 +55,9 @@ class Context:
     def slot_of(self, key: bytes) -> int:
         """Return the slot of one of the request's keys."""
         return self.slot if self.slot >= 0 else key_slot(key)
+
+    def slots_of(self, keys: Sequence[bytes]) -> list[int]:
+        """Return the slots of several of the request's keys."""
+        if self.slot >= 0:
+            return [self.slot] * len(keys)
+        return [key_slot(key) if b"{" in key else crc_hqx(key, 0) % SLOTS for key in keys]

@@ -38,8 +38,12 @@ from redraft.engine.record import BODY_AT, DEADLINE_BYTES, EXPIRING, INTEGER, ST
 
 configure(scan_table())
 
+_GET, _SET, _INCR, _DEL = (IDS[name] for name in (b"get", b"set", b"incr", b"del"))
 _NEVER: Final = -2
 """No command's id."""
+
+_PLAIN: Final = {number: command for number, command in enumerate(COMMANDS) if not command.subcommands}
+"""The commands that need no look at a subcommand."""
 
 _SAFE_INTEGER_BYTES: Final = 20
 """Bodies of integers up to this length can be added to without a look at the range."""
@@ -95,8 +99,8 @@ def _execute_in_memory(
     """
     keyspace, tables, orders = ctx.keyspace, engine.tables, engine.orders
     now = ctx.now_ms.to_bytes(DEADLINE_BYTES, "big")
-    get = _IDS_GET
-    set_, incr, delete = (_IDS_SET, _IDS_INCR, _IDS_DEL) if ctx.write else (_NEVER,) * 3
+    get = _GET
+    set_, incr, delete = (_SET, _INCR, _DEL) if ctx.write else (_NEVER,) * 3
     replies: list[bytes] = []
     reply = replies.append
     keys = used = expiring = 0  # changes not yet told to the keyspace
@@ -207,12 +211,15 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
     """Carry out one request by its handler; a request that can't be carried out changes nothing."""
     keyspace = ctx.keyspace
     try:
-        command = _resolve(number, words)
-        assert command.handler is not None, f"{command.name!r} is a command of the node's own"
+        command = _PLAIN.get(number)
+        if command is None or not command.accepts(len(words)):
+            command = _resolve(number, words)
+        handler = command.handler
+        assert handler is not None, f"{command.name!r} is a command of the node's own"
         assert ctx.write or command.kind is not Kind.WRITE, f"{command.name!r} among reads"
         if ctx.deny_oom and command.denied_when_full:
             return error(OVER_MEMORY)
-        reply = command.handler(ctx, words)
+        reply = handler(ctx, words)
     except CommandError as refused:
         keyspace.undo()
         return refused.reply
@@ -242,6 +249,3 @@ def _resolve(number: int, words: list[bytes]) -> Command:
                 raise CommandError(wrong_arity(name))
             return subcommand
     raise CommandError(unknown_subcommand(command.name, words[1]))
-
-
-_IDS_GET, _IDS_SET, _IDS_INCR, _IDS_DEL = (IDS[name] for name in (b"get", b"set", b"incr", b"del"))

@@ -115,6 +115,9 @@ def set_(ctx: Context, args: list[bytes]) -> bytes:
     """SET key value [NX|XX] [GET] [EX|PX|EXAT|PXAT time|KEEPTTL]."""
     key, value = args[1], args[2]
     keyspace, slot = ctx.keyspace, ctx.slot_of(key)
+    if len(args) == 5 and (unit := args[3].lower()) in _EXPIRY:  # the commonest form, at less cost
+        keyspace.put(slot, key, expiring(string_body(value), _deadline_ms(ctx, b"set", unit, args[4])))
+        return OK
     options = _options(args[3:], setting=True)
     body = string_body(value)
     record = (
@@ -285,9 +288,10 @@ def incrbyfloat(ctx: Context, args: list[bytes]) -> bytes:
 def mget(ctx: Context, args: list[bytes]) -> bytes:
     """MGET key [key ...]: nil for what is no string."""
     nil = NIL[ctx.proto]
+    find = ctx.keyspace.find
     replies = []
-    for key in args[1:]:
-        record = ctx.keyspace.find(ctx.slot_of(key), key)
+    for slot, key in zip(ctx.slots_of(args[1:]), args[1:], strict=True):
+        record = find(slot, key)
         body = body_of(record) if record is not None else b"\0"
         replies.append(body if body[0] == STRING else bulk(payload(body)) if body[0] in _TYPES else nil)
     return array(replies)
@@ -310,5 +314,5 @@ def msetnx(ctx: Context, args: list[bytes]) -> bytes:
 def _put_pairs(ctx: Context, args: list[bytes]) -> None:
     if len(args) % 2 == 0:
         raise CommandError(wrong_arity(args[0].lower()))
-    for key, value in zip(args[1::2], args[2::2], strict=True):
-        ctx.keyspace.put(ctx.slot_of(key), key, string_body(value))
+    keys = args[1::2]
+    ctx.keyspace.put_all(ctx.slots_of(keys), keys, map(string_body, args[2::2]))

@@ -1,0 +1,114 @@
+"""What every engine has to do: the conformance suite (redraft.engine.interface)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from redraft.engine.hash import ORDER_KEPT_KEYS_MIN, HashEngine
+from redraft.engine.interface import POSITION_END, Engine, position
+
+ENGINES: dict[str, Callable[[], Engine]] = {"hash": HashEngine}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """An empty engine of each kind."""
+    return ENGINES[request.param]()
+
+
+def test_engine_put_get_delete_tell_what_was_there(engine: Engine) -> None:
+    """Writes return what they replace; slots don't see each other's keys."""
+    assert engine.get(5, b"k") is None
+    assert engine.delete(5, b"k") is None
+    assert engine.put(5, b"k", b"1") is None
+    assert engine.put(5, b"k", b"2") == b"1"
+    assert engine.get(5, b"k") == b"2"
+    assert engine.get(6, b"k") is None
+    assert (engine.slot_size(5), engine.slot_size(6)) == (1, 0)
+    assert engine.delete(5, b"k") == b"2"
+    assert engine.get(5, b"k") is None
+    assert engine.slot_size(5) == 0
+
+
+def test_engine_delete_slot_is_a_range(engine: Engine) -> None:
+    """A slot's keys go at once, its neighbours' stay."""
+    for slot in (4, 5, 6):
+        engine.put(slot, b"k", b"v")
+    engine.delete_slot(5)
+    assert [engine.slot_size(slot) for slot in (4, 5, 6)] == [1, 0, 1]
+    assert list(engine.items(5)) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, ORDER_KEPT_KEYS_MIN + 50])
+@pytest.mark.parametrize("limit", [1, 7, 10_000])
+def test_engine_scan_goes_through_a_slot_in_order(engine: Engine, size: int, limit: int) -> None:
+    """Scans give all keys by (position, key), at least `limit` of them while there are more."""
+    names = [b"key:%d" % number for number in range(size)]
+    for name in names:
+        engine.put(3, name, b"v")
+    found: list[bytes] = []
+    start = 0
+    while start != POSITION_END:
+        keys, start = engine.scan(3, start, limit)
+        assert len(keys) >= limit or start == POSITION_END
+        found += keys
+    assert found == sorted(names, key=lambda name: (position(name), name))
+
+
+def test_engine_scan_gives_keys_of_one_position_together(engine: Engine) -> None:
+    """Keys whose CRC-32 is the same are not torn apart: a cursor could not name the second."""
+    first, second = b"plumless", b"buckeroo"
+    assert position(first) == position(second)
+    engine.put(1, first, b"v")
+    engine.put(1, second, b"v")
+    assert engine.scan(1, 0, 1) == ([second, first], POSITION_END)
+
+
+def test_engine_scan_sees_changes_made_between_its_calls(engine: Engine) -> None:
+    """Against a plain model: at any time a scan from a position gives the model's keys from there on."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    model: set[bytes] = set()
+    for number in range(ORDER_KEPT_KEYS_MIN * 2):
+        model.add(b"%d" % number)
+        engine.put(0, b"%d" % number, b"v")
+    start = 0
+    for _ in range(500):
+        name = b"%d" % chance.randrange(ORDER_KEPT_KEYS_MIN * 3)
+        if chance.random() < 0.5:
+            engine.put(0, name, b"v")
+            model.add(name)
+        else:
+            engine.delete(0, name)
+            model.discard(name)
+        keys, following = engine.scan(0, start, 5)
+        rest = sorted((position(key), key) for key in model if position(key) >= start)
+        assert keys == [key for _, key in rest[: len(keys)]]
+        start = 0 if following == POSITION_END else following
+
+
+def test_engine_snapshot_does_not_see_later_writes(engine: Engine) -> None:
+    """A snapshot is of the moment it was asked for, in order."""
+    for number in range(10):
+        engine.put(2, b"%d" % number, b"old")
+    taken = engine.snapshot(2)
+    engine.put(2, b"1", b"new")
+    engine.delete(2, b"2")
+    engine.delete_slot(2)
+    entries = list(taken)
+    assert {record for _, record in entries} == {b"old"}
+    assert [key for key, _ in entries] == sorted(
+        (b"%d" % number for number in range(10)), key=lambda key: (position(key), key)
+    )
+
+
+def test_engine_commit_remembers_the_entry(engine: Engine) -> None:
+    """What was applied last stands with the data."""
+    assert engine.last_applied == 0
+    engine.commit(42)
+    assert engine.last_applied == 42
+    engine.close()
