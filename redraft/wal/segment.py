@@ -87,6 +87,7 @@ def make_segment(
     Returns the open file, still under its .new name (`publish_segment`).  On failure nothing is left
     behind, and the OSError goes on (ENOSPC: the disk is full).
     """
+    assert DATA_START + len(content) < size, "the last sync is the one behind the zeros"
     path = directory / name_of(header.number, SUFFIX_NEW)
     fd = files.create(path)
     try:
@@ -97,7 +98,6 @@ def make_segment(
             # A sync for each piece: one large one would hold up the log's own.
             files.write(fd, zeros[: min(FILL_BYTES, size - offset)], offset)
             files.sync(fd)
-        files.sync(fd)
     except OSError:
         files.close(fd)
         files.remove(path)

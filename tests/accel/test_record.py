@@ -81,10 +81,7 @@ def test_crc32c_is_the_same_by_instruction_table_and_twin(data: bytes, shift: in
     data = data[shift:]
     expected = pyrecord.crc32c(data)
     assert crecord.crc32c(data) == expected
-    assert (
-        crecord._lib.redraft_crc32c_table(0, crecord._ffi.from_buffer("uint8_t[]", data), len(data))
-        == expected
-    )
+    assert crecord.crc32c_table(data) == expected
     assert crecord.crc32c(data[split:], crecord.crc32c(data[:split])) == expected
 
 
@@ -193,6 +190,21 @@ def test_scan_stops_when_its_columns_are_full(variant: object) -> None:
     seals = segment([[] for _ in range(SCAN_BATCHES_MAX + 1)])
     cursor = ScanCursor(SEED, SEED, 1)
     assert (scan(seals, cursor).status, len(scan(seals, cursor).batch_offsets)) == (ScanStatus.FULL, 1)
+
+
+def test_scan_refuses_a_batch_with_another_past() -> None:
+    """Whole by itself, but of another sequence, another chain, or claiming itself durable: not the next one."""
+    first = bytes(segment([[]]))
+    chain = int.from_bytes(first[:4], "little")
+    for sequence, before, durable, status in (
+        (2, chain, 1, ScanStatus.MORE),
+        (3, chain, 1, ScanStatus.INVALID),
+        (2, chain ^ 1, 1, ScanStatus.INVALID),
+        (2, chain, 2, ScanStatus.INVALID),
+    ):
+        second = unsealed(sequence, [])
+        pyrecord.batch_seal(second, SEED, before, durable)
+        assert same_scan(first + bytes(second), ScanCursor(SEED, SEED, 1)).status is status
 
 
 def test_scan_stops_at_the_bound() -> None:

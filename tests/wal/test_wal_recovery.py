@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -332,6 +333,44 @@ def test_restart_after_restart_takes_little_disk() -> None:
     sizes = [len(files.content(name)) for name in files.names(DIRECTORY)]
     assert sum(sizes[:-2]) < 20 * 4096
     assert len(sizes) == 12
+
+
+def test_rot_of_a_copied_tail_is_named_where_it_is_now() -> None:
+    """What recovery copied was synced there: its rot is damage, in the fresh segment."""
+    files = written(3)
+    opened(files)
+    files.kill()
+    files.flip(name_of(2), DATA_START + 60, 1)
+    with pytest.raises(DamagedError, match=f"{name_of(2)} is damaged at offset {DATA_START}"):
+        opened(files)
+
+
+def test_fresh_segment_bears_witness_by_its_header() -> None:
+    """A segment made by a recovery says how far the earlier ones were durable, even when all its data is gone."""
+    files = written(3)
+    opened(files)
+    files.kill()
+    files.flip(FIRST, DATA_START + 60, 1)
+    files.damage(name_of(2), DATA_START, bytes(2000))
+    with pytest.raises(DamagedError, match=f"{FIRST} is damaged at offset .*: {name_of(2)} says"):
+        opened(files)
+
+
+def test_copied_tail_is_stated_durable_before_open_returns() -> None:
+    """The seal behind the copied tail is synced too: a batch that claims it may be kept where it is lost."""
+    files = written(3)
+    opened(files)
+    files.crash("nothing")
+    assert len(batches(files, name_of(2))) == 2
+
+
+def test_witness_is_found_across_reads() -> None:
+    """A batch header that lies across two reads bears witness as well."""
+    for read_bytes in range(48, 300, 8):
+        files = written(3)
+        files.flip(FIRST, batches(files, FIRST)[1], 1)
+        with pytest.raises(DamagedError):
+            opened(files, replace(SMALL, read_bytes=read_bytes))
 
 
 def test_damage_under_a_superseded_tail_is_still_found() -> None:
