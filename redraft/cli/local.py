@@ -20,11 +20,13 @@ from redraft.base.errors import ConfigError
 from redraft.cli.children import Child, describe_exit, node_command
 from redraft.cli.localdir import OWN_SETTINGS, PORT_SETTINGS, LocalDirectory
 from redraft.cli.localview import LocalView
+from redraft.cli.news import News
 from redraft.cli.ports import check_ports
 
 START_POLL_S = 0.1
 NEWS_POLL_S = 1.0
 SLOW_START_S = 15.0
+SETTLE_S = 5.0  # right after the start leaders spread over the nodes, which is no news
 STOP_S = 20.0
 DOUBLE_SIGNAL_S = 0.5  # a terminal and a supervisor may both pass on one and the same Ctrl-C
 
@@ -182,23 +184,17 @@ class LocalCluster:
             await trio.sleep(START_POLL_S)
 
     async def _tell_news(self) -> None:
-        """Ask one node now and then, and say when a node is lost or found, or a group changes its leader."""
-        leaders: dict[int, int] = {}
-        alive: dict[int, bool] = {child.number: True for child in self.children}
+        """Ask one node now and then what has changed; the spreading of leaders after a start is no news."""
+        news = News()
+        settled_at = trio.current_time() + SETTLE_S
         while not self._stopping:
             witness = next((child for child in self.children if child.running), None)
-            if witness is not None and not self._stopping:
-                await self._ask([witness])
-            if witness is not None and witness.report is not None and not self._stopping:
-                for row in witness.report.nodes:
-                    if alive.get(row.id, True) != row.alive:
-                        self._view.news(f"Node {row.id} is {'back' if row.alive else 'out of reach'}")
-                    alive[row.id] = row.alive
-                for group in witness.report.groups:
-                    leader = group.leader or 0
-                    if leader and leaders.get(group.id, leader) != leader:
-                        self._view.news(f"Group {group.id} is led by node {leader} now (term {group.term})")
-                    leaders[group.id] = leader or leaders.get(group.id, 0)
+            if witness is not None:
+                await witness.ask()
+                sentences = news.of(witness.report) if witness.report is not None else []
+                if not self._stopping and trio.current_time() > settled_at:
+                    for sentence in sentences:
+                        self._view.news(sentence)
             await trio.sleep(NEWS_POLL_S)
 
     async def _ask(self, children: Sequence[Child]) -> None:

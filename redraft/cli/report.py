@@ -35,7 +35,7 @@ class NodeRow(msgspec.Struct):
     replica_port: int = 0
     peer_port: int = 0
     alive: bool = False
-    lag_ms: float | None = None
+    rtt_ms: float | None = None
 
 
 class ReplicaRow(msgspec.Struct):

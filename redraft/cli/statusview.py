@@ -34,7 +34,7 @@ def draw(report: Report, asked: Address, console: Console) -> None:
 
 def nodes_table(report: Report) -> Table:
     """One row a node: where it is, whether it lives, what it leads."""
-    table = _table("node", "address", "state", "leads", "primary", "replica", "peer", "lag", "id")
+    table = _table("node", "address", "state", "leads", "primary", "replica", "peer", "round trip", "id")
     for row in report.nodes:
         leads = [group.id for group in report.groups if group.leader == row.id]
         table.add_row(
@@ -45,7 +45,7 @@ def nodes_table(report: Report) -> Table:
             str(row.primary_port),
             str(row.replica_port),
             str(row.peer_port),
-            "-" if row.lag_ms is None or row.id == report.node else f"{row.lag_ms:.1f} ms",
+            "-" if row.rtt_ms is None or row.id == report.node else f"{row.rtt_ms:.1f} ms",
             Text(row.hex_id[:12], style="dim"),
         )
     return table
@@ -120,6 +120,6 @@ def _health(good: bool) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
     for column in columns:
-        right = column in ("term", "commit", "applied", "keys", "lag")
+        right = column in ("term", "commit", "applied", "keys", "round trip")
         table.add_column(column, justify="right" if right else "left", no_wrap=column != "followers")
     return table

@@ -60,7 +60,7 @@ def test_status_draws_nodes_and_groups() -> None:
     """Who is down, who leads, how far, who is behind by how much: all on the screen."""
     nodes = [
         NodeRow(1, "a" * 40, "h:1", alive=True),
-        NodeRow(2, "b" * 40, "h:2", alive=True, lag_ms=1.25),
+        NodeRow(2, "b" * 40, "h:2", alive=True, rtt_ms=1.25),
         NodeRow(3),
     ]
     text = drawn(Report(1, "a" * 40, "c" * 40, "1", True, nodes, [group("leader", 5, keys=12)], 4000))
