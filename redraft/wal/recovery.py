@@ -239,8 +239,8 @@ class Recovery:
     def _refuse_damage(self, cut: _Cut) -> None:
         """Raise DamagedError if anything behind the cut says that what is missing there was durable."""
         lost = self._sequence
-        base = max(header.base for header in self._headers)
-        witness = name_of(self._headers[-1].number) if base > lost else ""
+        latest = max(self._headers, key=lambda header: header.base)
+        witness = name_of(latest.number) if latest.base > lost else ""
         for position in range(cut.position, len(self._headers)):
             if not witness:
                 witness = self._find_claim(position, cut.offset if position == cut.position else DATA_START)

@@ -193,7 +193,7 @@ def test_scan_stops_when_its_columns_are_full(variant: object) -> None:
 
 
 def test_scan_refuses_a_batch_with_another_past() -> None:
-    """Whole by itself, but of another sequence, another chain, or claiming itself durable: not the next one."""
+    """Whole by itself, but of another sequence or chain, or claiming itself durable: not the next one."""
     first = bytes(segment([[]]))
     chain = int.from_bytes(first[:4], "little")
     for sequence, before, durable, status in (

@@ -341,12 +341,12 @@ def test_rot_of_a_copied_tail_is_named_where_it_is_now() -> None:
     opened(files)
     files.kill()
     files.flip(name_of(2), DATA_START + 60, 1)
-    with pytest.raises(DamagedError, match=f"{name_of(2)} is damaged at offset {DATA_START}"):
+    with pytest.raises(DamagedError, match=f"{name_of(2)} is damaged at offset {DATA_START + 40}"):
         opened(files)
 
 
 def test_fresh_segment_bears_witness_by_its_header() -> None:
-    """A segment made by a recovery says how far the earlier ones were durable, even when all its data is gone."""
+    """A segment made by a recovery says how far earlier ones were durable, though all its data is gone."""
     files = written(3)
     opened(files)
     files.kill()
