@@ -19,7 +19,7 @@ from redraft.transport.frames import CHUNK, CHUNK_TOTAL, FIRST, HEADER, LAST, Bu
 SEND_BYTES_MAX = 512 * 1024
 """Offered to the socket at once (and one frame more): what an urgent frame may have to wait for."""
 PIECES_MAX = 256
-"""Pieces offered at once (and one frame's more); the kernel takes 1024."""
+"""Pieces offered at once (and as many of one more frame); the kernel takes 1024."""
 
 
 class SendQueue:
@@ -47,13 +47,13 @@ class SendQueue:
         if urgent:
             self._urgent.extend(pieces)
         else:
-            self._ordinary.append(pieces)
+            self._ordinary.append(few(pieces))
 
     def take(self) -> list[Buffer]:
         """Return what to send next, urgent frames first; what was not `sent` comes again."""
         offered = self._offered
         if not offered:
-            offered.extend(self._urgent)
+            offered.extend(few(self._urgent))
             self._urgent.clear()
             ordinary = self._ordinary
             size = 0
@@ -95,4 +95,9 @@ def cut(pieces: list[Buffer], total: int) -> Iterator[list[Buffer]]:
                 view = view[:size]
             chunk.append(view)
             size -= len(view)
-        yield chunk
+        yield few(chunk)
+
+
+def few(pieces: list[Buffer]) -> list[Buffer]:
+    """Join pieces that are many, hence small: a catch-up append holds hundreds of entries."""
+    return pieces if len(pieces) <= PIECES_MAX else [b"".join(pieces)]

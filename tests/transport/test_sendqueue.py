@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from redraft.base.limits import CHUNK_BYTES
-from redraft.transport.frames import CHUNK, FIRST, HEADER, LAST, Buffer
+from redraft.transport.frames import CHUNK, CHUNK_TOTAL, FIRST, HEADER, LAST, Buffer
 from redraft.transport.sendqueue import SEND_BYTES_MAX, SendQueue, cut
 
 
@@ -82,3 +83,21 @@ def test_sendqueue_chunks_add_up(total: int, edges: list[int]) -> None:
         assert len(body) <= CHUNK_BYTES
         bodies += body
     assert bodies == whole
+
+
+def test_sendqueue_offers_no_more_pieces_than_the_kernel_takes() -> None:
+    """Frames of many small pieces (a catch-up append), and urgent ones by the thousand."""
+    queue = SendQueue()
+    for _ in range(10):
+        queue.add([b"ab"] * 2_000, urgent=False)
+    queue.add([b"c"] * (CHUNK_BYTES + 1), urgent=False)
+    for _ in range(5_000):
+        queue.add(b"u", urgent=True)
+    expected = 10 * 4_000 + CHUNK_BYTES + 1 + 5_000 + 2 * HEADER.size + CHUNK_TOTAL.size
+    total = 0
+    while pieces := queue.take():
+        assert len(pieces) <= os.sysconf("SC_IOV_MAX")
+        size = sum(map(len, pieces))
+        total += size
+        queue.sent(size)
+    assert total == expected
