@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import redis
 import redis.asyncio
-from redis.cluster import RedisCluster
+from redis.cluster import LoadBalancingStrategy, RedisCluster
 
 from tests.cluster.harness import Cluster
 from tests.cluster.ports import HOST
@@ -100,7 +100,8 @@ def test_redis_py_cluster_seeded_with_a_client_port(cluster: Cluster, protocol: 
 
 def test_redis_py_cluster_reads_from_replicas(cluster: Cluster) -> None:
     """With reads sent to replicas too, a read that follows an acknowledged write still sees it."""
-    with RedisCluster(host=HOST, port=cluster.nodes[0].port, read_from_replicas=True) as client:
+    strategy = LoadBalancingStrategy.ROUND_ROBIN
+    with RedisCluster(host=HOST, port=cluster.nodes[0].port, load_balancing_strategy=strategy) as client:
         for number in range(KEYS):
             client.set("replicas:last", number)
             assert client.get("replicas:last") == str(number).encode()
