@@ -1,0 +1,192 @@
+"""Where commands go: divided, refused, redirected, or asked of the whole keyspace, by port."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from redraft.accel.scan import key_slot
+from tests.server.harness import Client, Site, request
+
+
+def key_of(site: Site, group: int, nth: int = 0) -> str:
+    """The nth key of the form k<n> that a group owns."""
+    found = [f"k{n}" for n in range(200) if site.node.group_of_slot[key_slot(b"k%d" % n)] == group]
+    return found[nth]
+
+
+@pytest.fixture
+def shared(site: Site) -> Site:
+    """Group 1 is led here, 2 by node 2 and 3 by node 3."""
+    site.node.led_by = {1: 1, 2: 2, 3: 3}
+    site.tick()
+    return site
+
+
+def test_keys_of_several_groups_are_refused_never_half_done(site: Site) -> None:
+    """CROSSSLOT for one command's keys in different groups; in one group any slots will do."""
+    client = site.client()
+    a, b, c = key_of(site, 1), key_of(site, 2), key_of(site, 1, 1)
+    assert client.ask("MSET", a, "1", b, "2") == b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+    assert client.ask("EXISTS", a, b) == b":0\r\n"
+    assert client.ask("MSET", a, "1", c, "2") == b"+OK\r\n"
+    assert client.ask("RENAME", a, b).startswith(b"-CROSSSLOT")
+
+
+def test_del_and_its_like_are_divided_over_groups(site: Site) -> None:
+    """DEL UNLINK EXISTS TOUCH count over groups; within a pipeline they keep their place."""
+    client = site.client()
+    keys = [key_of(site, group, nth) for group in (1, 2, 3) for nth in (0, 1)]
+    client.send(b"".join(request("SET", key, "v") for key in keys) + request("EXISTS", *keys, keys[0]))
+    client.expect(b"+OK\r\n" * 6 + b":7\r\n")
+    assert client.ask("TOUCH", *keys, "none") == b":6\r\n"
+    assert client.ask("UNLINK", keys[0], keys[2]) == b":2\r\n"
+    client.send(request("DEL", *keys) + request("EXISTS", *keys) + request("SET", keys[0], "x"))
+    client.expect(b":4\r\n:0\r\n+OK\r\n")
+
+
+def test_divided_command_tells_the_first_error(site: Site) -> None:
+    """When a group can't answer, the client learns it rather than a wrong count."""
+    client = site.client()
+    site.node.held = True
+    client.send(request("DEL", key_of(site, 1), key_of(site, 2)))
+    site.node.waiting.popleft().fail(b"-CLUSTERDOWN no leader\r\n")
+    site.node.release()
+    client.expect(b"-CLUSTERDOWN no leader\r\n")
+
+
+def test_whole_keyspace_commands_mean_all_groups(site: Site) -> None:
+    """DBSIZE, KEYS, RANDOMKEY, FLUSHALL on the client port, in the order of their pipeline."""
+    client = site.client()
+    names = sorted(f"key:{n}" for n in range(60))
+    sets = b"".join(request("SET", name, "v") for name in names)
+    client.send(sets + request("DBSIZE") + request("SET", "last", "v") + request("DBSIZE"))
+    client.expect(b"+OK\r\n" * 60 + b":60\r\n+OK\r\n:61\r\n")
+    found = client.ask("KEYS", "key:*")
+    assert sorted(re.findall(rb"key:\d+", found)) == [name.encode() for name in names]
+    assert found.startswith(b"*60\r\n")
+    assert re.match(rb"\$\d+\r\n(key:\d+|last)\r\n", client.ask("RANDOMKEY"))
+    assert client.ask("FLUSHALL", "NOPE") == b"-ERR syntax error\r\n"
+    client.send(request("FLUSHALL") + request("DBSIZE") + request("RANDOMKEY") + request("KEYS", "*"))
+    client.expect(b"+OK\r\n:0\r\n$-1\r\n*0\r\n")
+
+
+def scanned(client: Client, *options: str) -> tuple[list[bytes], int]:
+    """All that a whole SCAN finds, and how many calls it took."""
+    cursor, found, calls = b"0", [], 0
+    while True:
+        reply = client.ask("SCAN", cursor, *options)
+        match = re.match(rb"\*2\r\n\$\d+\r\n(\d+)\r\n", reply)
+        assert match, reply
+        cursor = match[1]
+        found += re.findall(rb"\$\d+\r\n([^\r]+)\r\n", reply[match.end() :])
+        calls += 1
+        if cursor == b"0":
+            return found, calls
+
+
+def test_scan_goes_through_all_groups_once(site: Site) -> None:
+    """Each key is found once, with any COUNT; a bad cursor is refused."""
+    client = site.client()
+    names = [b"key:%d" % n for n in range(300)]
+    client.send(b"".join(request("SET", name, "v") for name in names))
+    client.expect(b"+OK\r\n" * 300)
+    for count in ("1", "7", "1000"):
+        found, calls = scanned(client, "COUNT", count)
+        assert sorted(found) == sorted(names)
+    assert calls == 3
+    assert len(scanned(client, "MATCH", "key:1*", "COUNT", "50")[0]) == 111
+    assert client.ask("SCAN", "abc") == b"-ERR invalid cursor\r\n"
+
+
+def test_client_port_never_redirects(shared: Site) -> None:
+    """Whoever leads, the client port takes everything."""
+    client = shared.client()
+    for group in (1, 2, 3):
+        assert client.ask("SET", key_of(shared, group), "v") == b"+OK\r\n"
+
+
+def test_primary_port_serves_what_this_node_leads(shared: Site) -> None:
+    """MOVED to the leader's primary port for the rest; Redis Cluster's one-slot rule."""
+    client = shared.client(shared.front.primary_port)
+    mine, theirs = key_of(shared, 1), key_of(shared, 2)
+    assert client.ask("SET", mine, "v") == b"+OK\r\n"
+    moved = b"-MOVED %d 127.0.0.1:7380\r\n" % key_slot(theirs.encode())
+    assert client.ask("SET", theirs, "v") == moved
+    client.send(request("GET", mine) + request("GET", theirs) + request("GET", mine))
+    client.expect(b"$1\r\nv\r\n" + moved + b"$1\r\nv\r\n")
+    assert client.ask("MSET", mine, "1", key_of(shared, 1, 1), "2").startswith(b"-CROSSSLOT")
+    assert client.ask("DEL", mine, key_of(shared, 1, 1)).startswith(b"-CROSSSLOT")
+    assert client.ask("MSET", "{x}1", "1", "{x}2", "2")[:3] in (b"+OK", b"-MO")
+
+
+def test_primary_port_follows_leadership(shared: Site) -> None:
+    """When a leader is another, redirections are others a tick later; without one the last known stays."""
+    client = shared.client(shared.front.primary_port)
+    key = key_of(shared, 2)
+    shared.node.led_by[2] = 0
+    shared.tick()
+    assert b":7380" in client.ask("GET", key)
+    shared.node.led_by[2] = 1
+    shared.tick()
+    assert client.ask("GET", key) == b"$-1\r\n"
+
+
+def test_whole_keyspace_on_the_primary_port_is_what_is_led_here(shared: Site) -> None:
+    """A cluster client sums up, so each primary counts, scans and flushes its own."""
+    everything = shared.client()
+    names = [f"key:{n}" for n in range(90)]
+    for name in names:
+        everything.ask("SET", name, "v")
+    own = sorted(n.encode() for n in names if shared.node.group_of_slot[key_slot(n.encode())] == 1)
+    client = shared.client(shared.front.primary_port)
+    assert client.ask("DBSIZE") == b":%d\r\n" % len(own)
+    assert sorted(scanned(client, "COUNT", "5")[0]) == own
+    assert client.ask("FLUSHALL") == b"+OK\r\n"
+    assert everything.ask("DBSIZE") == b":%d\r\n" % (90 - len(own))
+    shared.node.led_by = {1: 1, 2: 2, 3: 1}
+    shared.tick()
+    third = [n.encode() for n in names if shared.node.group_of_slot[key_slot(n.encode())] == 3]
+    assert sorted(scanned(client, "COUNT", "1000")[0]) == sorted(third)
+
+
+def test_replica_port_serves_reads_of_what_it_follows_after_readonly(shared: Site) -> None:
+    """Without READONLY, for writes, and for slots led here: MOVED to the leader's primary port."""
+    client = shared.client(shared.front.replica_port)
+    led, followed = key_of(shared, 1), key_of(shared, 2)
+    moved = b"-MOVED %d 127.0.0.1:7380\r\n" % key_slot(followed.encode())
+    assert client.ask("GET", followed) == moved
+    assert client.ask("READONLY") == b"+OK\r\n"
+    assert client.ask("GET", followed) == b"$-1\r\n"
+    assert client.ask("SET", followed, "x") == moved
+    assert client.ask("GET", led) == b"-MOVED %d 127.0.0.1:7379\r\n" % key_slot(led.encode())
+    assert client.ask("FLUSHALL") == b"-READONLY You can't write against a read only replica.\r\n"
+    assert client.ask("READWRITE") == b"+OK\r\n"
+    assert client.ask("GET", followed) == moved
+
+
+def test_slots_without_owner_are_down(site: Site) -> None:
+    """A slot that no group owns is refused, divided commands included."""
+    owned = list(site.node.group_of_slot)
+    hole = key_of(site, 2)
+    owned[key_slot(hole.encode())] = 0
+    site.node.group_of_slot = owned
+    site.tick()
+    client = site.client()
+    down = b"-CLUSTERDOWN Hash slot not served\r\n"
+    assert client.ask("GET", hole) == down
+    assert client.ask("DEL", hole, key_of(site, 1)) == down
+    assert client.ask("GET", key_of(site, 1)) == b"$-1\r\n"
+
+
+def test_keys_in_a_slot_are_the_owners_to_tell(site: Site) -> None:
+    """CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT go to the group that owns the slot."""
+    client = site.client()
+    slot = str(key_slot(b"{t}"))
+    client.send(request("SET", "{t}1", "v") + request("SET", "{t}2", "v"))
+    client.expect(b"+OK\r\n+OK\r\n")
+    assert client.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == b":2\r\n"
+    assert client.ask("CLUSTER", "GETKEYSINSLOT", slot, "1").startswith(b"*1\r\n$4\r\n{t}")
+    assert client.ask("CLUSTER", "COUNTKEYSINSLOT", "99999") == b"-ERR Invalid slot\r\n"
+    assert client.ask("OBJECT", "HELP").startswith(b"*")
