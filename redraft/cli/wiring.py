@@ -42,22 +42,25 @@ async def serve(config: Config, stop: trio.Event) -> None:
 
     Raises a RedraftError (or a group of them) when the node can't start or can't go on.
     """
-    with closing(DataDirectory.open(config.dir)) as directory:
+    with (
+        closing(DataDirectory.open(config.dir)) as directory,
         # The log first: a node that is a member on disk has one, whatever it crashed in the middle of.
-        with closing(_open_log(config, directory)) as node_log, closing(Reactor()) as reactor:
-            bootstrap = _bootstrap(config, directory)
-            peers = Peers(
-                reactor,
-                bootstrap,
-                secret=config.cluster_secret.encode(),
-                queue_bytes_max=config.peer_queue_bytes_max,
-            )
-            async with _cancelled_behind() as nursery:
-                await nursery.start(peers.listen, config.host, config.peer_port)
-                configuration = await _unless(stop, bootstrap, peers)
-                if configuration is not None:
-                    node = _node(config, configuration, bootstrap, node_log)
-                    await _run(node, reactor, peers, node_log, configuration, stop)
+        closing(_open_log(config, directory)) as node_log,
+        closing(Reactor()) as reactor,
+    ):
+        bootstrap = _bootstrap(config, directory)
+        peers = Peers(
+            reactor,
+            bootstrap,
+            secret=config.cluster_secret.encode(),
+            queue_bytes_max=config.peer_queue_bytes_max,
+        )
+        async with _cancelled_behind() as nursery:
+            await nursery.start(peers.listen, config.host, config.peer_port)
+            configuration = await _unless(stop, bootstrap, peers)
+            if configuration is not None:
+                node = _node(config, configuration, bootstrap, node_log)
+                await _run(node, reactor, peers, node_log, configuration, stop)
 
 
 def _bootstrap(config: Config, directory: DataDirectory) -> Bootstrap:

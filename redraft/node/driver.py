@@ -18,7 +18,7 @@ from redraft.node.node import Node
 from redraft.transport.reactor import Reactor
 
 HAND_OVER_S = 2.0
-"""How long a graceful stop waits for other nodes to take over what this one leads."""
+"""How long a graceful stop waits for others to lead what this node led, and for its last answers."""
 
 log = logging.getLogger("redraft.node")
 
@@ -52,13 +52,16 @@ class Driver:
             await self._reactor.run()
 
     async def hand_over(self) -> None:
-        """Before a stop: give what this node leads to others, and wait a bounded time until they have it."""
+        """Before a stop: take no more requests, give what this node leads to others, answer what was taken.
+
+        Waits a bounded time for that.
+        """
         with trio.move_on_after(HAND_OVER_S) as scope:
-            while not self._node.hand_over():
+            while not (self._node.hand_over() and self._node.drained):
                 self._reactor.wake()
                 await trio.sleep(TICK_MS / 1000 / 4)
         if scope.cancelled_caught:
-            log.warning("stopping although not every group could be handed over")
+            log.warning("stopping although not every group was handed over and not every request answered")
 
     def _on_log(self, _mask: int) -> None:
         self._node.on_durable()

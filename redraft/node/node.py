@@ -28,6 +28,7 @@ from redraft.raft.log import LogView
 from redraft.raft.messages import (
     DISK_FULL,
     OVER_MEMORY,
+    STOPPING,
     AppendEntries,
     AppendReply,
     Leads,
@@ -152,9 +153,7 @@ class Node:
                 self.replicas[group.group_id] = replica
             self.lanes[group.group_id] = Lane(self, group, replica)
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
-            **dict.fromkeys(
-                (AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft
-            ),
+            **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
             Pong: self._on_pong,
             **dict.fromkeys((Ping, Leads, Support, Withdraw), self._on_liveness),
             ForwardPart: lambda peer, group, message: self.lanes[group].on_forward_part(peer, message),
@@ -375,7 +374,11 @@ class Node:
         self.wall_offset_ms = offsets[(len(offsets) - 1) // 2]
 
     def _flags(self) -> int:
-        return (OVER_MEMORY if self.over_memory else 0) | (0 if self._log.has_room(0) else DISK_FULL)
+        return (
+            (OVER_MEMORY if self.over_memory else 0)
+            | (0 if self._log.has_room(0) else DISK_FULL)
+            | (STOPPING if self.stopping else 0)
+        )
 
     def _measure(self) -> None:
         limit = self.config.maxmemory
@@ -395,7 +398,8 @@ class Node:
         raft = self.replicas[group.group_id].raft
         progress = raft.progress.get(voter)
         flags = self.liveness.peer_state(voter).flags
-        return progress is not None and progress.match_index >= raft.commit_index and not flags & DISK_FULL
+        willing = not flags & (DISK_FULL | STOPPING)
+        return willing and progress is not None and progress.match_index >= raft.commit_index
 
     def _balance(self, now: float) -> None:
         if now - self.started_ms < SETTLED_MS:
@@ -413,8 +417,10 @@ class Node:
         self._after_step(replica)
 
     def hand_over(self) -> bool:
-        """For a graceful stop: hand every led group to a living voter; True once none is left to hand over."""
-        self.stopping = True
+        """For a graceful stop: hand every led group to a living voter; True once none is left."""
+        if not self.stopping:
+            self.stopping = True
+            self._ping(self.now_ms())  # tells the others to hand nothing back
         now, done = self.now_ms(), True
         for replica in self.replicas.values():
             raft = replica.raft
@@ -495,8 +501,13 @@ class Node:
 
     @property
     def overloaded(self) -> bool:
-        """Whether so many requests wait that sockets should not be read for now."""
-        return sum(lane.origin.pending_bytes for lane in self._busy) > BACKLOG_BYTES_MAX
+        """Whether sockets should not be read for now: too many requests wait, or the node stops."""
+        return self.stopping or sum(lane.origin.pending_bytes for lane in self._busy) > BACKLOG_BYTES_MAX
+
+    @property
+    def drained(self) -> bool:
+        """Whether every request taken was answered."""
+        return all(lane.idle for lane in self._busy)
 
     def leader_of(self, group: int) -> int:
         """Return the node that leads a group as far as this node knows, 0 if unknown."""

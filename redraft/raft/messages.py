@@ -124,3 +124,5 @@ OVER_MEMORY = 1
 """Ping/Pong flag: the node is over its memory limit."""
 DISK_FULL = 2
 """Ping/Pong flag: the node's log has no room; it wants to lead nothing."""
+STOPPING = 4
+"""Ping/Pong flag: the node is about to stop; it wants to lead nothing."""

@@ -30,7 +30,9 @@ class Asked(Request):
 
     __slots__ = ("replies",)
 
-    def __init__(self, group: int, commands: Sequence[Sequence[bytes]], *, write: bool, proto: int = 2) -> None:
+    def __init__(
+        self, group: int, commands: Sequence[Sequence[bytes]], *, write: bool, proto: int = 2
+    ) -> None:
         super().__init__(group, b"".join(map(encode, commands)), len(commands), proto, write)
         self.replies: list[bytes] | None = None
 
@@ -172,7 +174,15 @@ class Cluster:
         self.sessions = 0
         ports = [Address("127.0.0.1", 7000 + number) for number in self.disks]
         members = [
-            Member(number, f"{number:040x}", "127.0.0.1", 7000 + number, 8000 + number, 9000 + number, 17000 + number)
+            Member(
+                number,
+                f"{number:040x}",
+                "127.0.0.1",
+                7000 + number,
+                8000 + number,
+                9000 + number,
+                17000 + number,
+            )
             for number in self.disks
         ]
         self.config = Config(listen=ports[0], cluster=tuple(ports), groups=self.groups, **self.settings)
@@ -299,7 +309,9 @@ class Cluster:
         """Let time pass until every group has a leader that takes requests on every node."""
         assert self.run(20_000, until=lambda: all(node.ready for node in self.nodes.values())), "no leader"
 
-    def ask(self, number: int, *commands: Sequence[bytes], write: bool, group: int = 1, proto: int = 2) -> Asked:
+    def ask(
+        self, number: int, *commands: Sequence[bytes], write: bool, group: int = 1, proto: int = 2
+    ) -> Asked:
         """Submit a request at a node, without waiting."""
         request = Asked(group, commands, write=write, proto=proto)
         self.nodes[number].submit(request)
