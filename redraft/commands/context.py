@@ -23,13 +23,26 @@ class Context:
     they should not have: its reader logs and clears it.
     """
 
-    __slots__ = ("_random", "bugs", "deny_oom", "keyspace", "now_ms", "proto", "seed", "slot", "write")
+    __slots__ = (
+        "_entry_random",
+        "_read_random",
+        "bugs",
+        "deny_oom",
+        "keyspace",
+        "now_ms",
+        "proto",
+        "seed",
+        "slot",
+        "write",
+    )
 
     def __init__(self, keyspace: Keyspace) -> None:
         self.keyspace = keyspace
         self.proto = 2
         self.slot = -1
         self.bugs: list[BaseException] = []
+        self._read_random = SplitMix64(0)
+        self._entry_random: SplitMix64 | None = None
         self.begin(now_ms=0, write=False)
 
     def begin(self, *, now_ms: int, write: bool, seed: int = 0, deny_oom: bool = False) -> None:
@@ -43,14 +56,16 @@ class Context:
         self.write = write
         self.seed = seed
         self.deny_oom = deny_oom
-        self._random: SplitMix64 | None = None
+        self._entry_random = None
 
     @property
     def random(self) -> SplitMix64:
-        """The entry's random numbers: one sequence for all its commands."""
-        if self._random is None:
-            self._random = SplitMix64(self.seed)
-        return self._random
+        """Random numbers: one sequence for all commands of an entry; for reads one that goes on and on."""
+        if not self.write:
+            return self._read_random
+        if self._entry_random is None:
+            self._entry_random = SplitMix64(self.seed)
+        return self._entry_random
 
     def slot_of(self, key: bytes) -> int:
         """Return the slot of one of the request's keys."""

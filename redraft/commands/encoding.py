@@ -11,7 +11,7 @@ from typing import Final
 from redraft.commands.arguments import parse_integer
 from redraft.commands.context import Context
 from redraft.commands.reply import NIL, ONE, ZERO, CommandError, bulk, help_text, integer
-from redraft.engine.record import EDITED, body_of, payload
+from redraft.engine.record import COMPUTED, EDITED, body_of, payload
 
 _EMBEDDED_BYTES_MAX: Final = 44
 _SHARED_INTEGERS: Final = 10000
@@ -34,7 +34,7 @@ def encoding(body: bytes) -> bytes:
     if body[0] == EDITED:
         return b"raw"
     value = payload(body)
-    if parse_integer(value) is not None:
+    if body[0] != COMPUTED and parse_integer(value) is not None:
         return b"int"
     return b"embstr" if len(value) <= _EMBEDDED_BYTES_MAX else b"raw"
 
@@ -53,7 +53,7 @@ def object_(ctx: Context, args: list[bytes]) -> bytes:
     if subcommand == b"idletime":
         return ZERO
     if subcommand == b"refcount":
-        number = parse_integer(payload(body)) if body[0] != EDITED else None
+        number = parse_integer(payload(body)) if encoding(body) == b"int" else None
         shared = number is not None and 0 <= number < _SHARED_INTEGERS
         return integer(_SHARED_REFERENCES) if shared else ONE
     raise CommandError(

@@ -19,7 +19,7 @@ from typing import Final
 from redraft.accel.scan import LOOSE, configure, scan_args
 from redraft.commands.command import Command, Kind
 from redraft.commands.context import Context
-from redraft.commands.keyspace import KEY_BYTES, ExpiredKeyError, Keyspace
+from redraft.commands.keyspace import ExpiredKeyError, Keyspace
 from redraft.commands.reply import (
     NIL,
     OK,
@@ -201,9 +201,9 @@ def _execute_in_memory(
 
 
 def _tell(keyspace: Keyspace, keys: int, used: int, expiring: int) -> None:
-    """Add what the fast branches changed to the keyspace's counts; `used` is without the cost per key."""
+    """Add what the fast branches changed to the keyspace's counts."""
     keyspace.key_count += keys
-    keyspace.used_bytes += used + keys * KEY_BYTES
+    keyspace.data_bytes += used
     keyspace.expiring_count += expiring
 
 

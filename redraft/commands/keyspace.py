@@ -2,7 +2,7 @@
 
 Invariants:
 
-- `key_count`, `expiring_count` and `used_bytes` are those of what the engine holds.
+- `key_count`, `expiring_count` and `data_bytes` (keys and records) are those of what the engine holds.
 - Every expiring record's deadline stands in the deadlines' heap.
 - `journal` holds what the command under way has replaced; it is empty between commands.
 
@@ -21,11 +21,11 @@ from redraft.engine.deadlines import Deadlines
 from redraft.engine.interface import Engine
 from redraft.engine.record import BODY_AT, EXPIRING, deadline_of
 
-KEY_BYTES: Final = 168
-"""Estimate of what a key costs besides its bytes and its value's: two bytes objects, a dict's entry."""
+KEY_BYTES: Final = 136
+"""What a key costs besides its bytes and its record's: two bytes objects, a dict's entry (measured)."""
 
-DEADLINE_BYTES: Final = 120
-"""Estimate of what a deadline costs besides the bytes in the record."""
+DEADLINE_BYTES: Final = 80
+"""What a deadline costs besides the bytes in the record: its entry in the heap (measured)."""
 
 
 class ExpiredKeyError(Exception):
@@ -44,7 +44,7 @@ class Keyspace:
     """Keys and records of the slots one group owns, over an engine."""
 
     __slots__ = (
-        "_deadlines", "engine", "expiring_count", "journal", "key_count", "now_ms", "slots", "used_bytes",
+        "_deadlines", "data_bytes", "engine", "expiring_count", "journal", "key_count", "now_ms", "slots",
         "writing",
     )  # fmt: skip
 
@@ -56,6 +56,11 @@ class Keyspace:
         self.journal: list[tuple[int, bytes, bytes | None]] = []
         self._deadlines = Deadlines(self._is_current)
         self._count()
+
+    @property
+    def used_bytes(self) -> int:
+        """An estimate of the memory that the keys take."""
+        return self.data_bytes + self.key_count * KEY_BYTES + self.expiring_count * DEADLINE_BYTES
 
     def find(self, slot: int, key: bytes) -> bytes | None:
         """Return the record of a key, None when there is none; raises ExpiredKeyError in a read."""
@@ -82,9 +87,9 @@ class Keyspace:
         self.journal.append((slot, key, old))
         if old is None:
             self.key_count += 1
-            self.used_bytes += len(key) + len(record) + KEY_BYTES
+            self.data_bytes += len(key) + len(record)
         else:
-            self.used_bytes += len(record) - len(old)
+            self.data_bytes += len(record) - len(old)
             if old[0] == EXPIRING:
                 self.expiring_count -= 1
 
@@ -103,7 +108,7 @@ class Keyspace:
                 if old[0] == EXPIRING:
                     self.expiring_count -= 1
         self.key_count += made
-        self.used_bytes += used + made * KEY_BYTES
+        self.data_bytes += used
 
     def remove(self, slot: int, key: bytes) -> bool:
         """Delete a key; return whether it was stored, expired or not."""
@@ -128,7 +133,7 @@ class Keyspace:
             self.engine.delete_slot(slot)
         self.journal.clear()
         self._deadlines.clear()
-        self.key_count = self.expiring_count = self.used_bytes = 0
+        self.key_count = self.expiring_count = self.data_bytes = 0
 
     def settle(self) -> None:
         """See to it that no stored key is past its deadline, for commands that look at many keys."""
@@ -168,9 +173,9 @@ class Keyspace:
         old = self.engine.put(slot, key, record)
         if old is None:
             self.key_count += 1
-            self.used_bytes += len(key) + len(record) + KEY_BYTES
+            self.data_bytes += len(key) + len(record)
         else:
-            self.used_bytes += len(record) - len(old)
+            self.data_bytes += len(record) - len(old)
             if old[0] == EXPIRING:
                 self.expiring_count -= 1
         if record[0] == EXPIRING:
@@ -184,7 +189,7 @@ class Keyspace:
         old = self.engine.delete(slot, key)
         if old is not None:
             self.key_count -= 1
-            self.used_bytes -= len(key) + len(old) + KEY_BYTES
+            self.data_bytes -= len(key) + len(old)
             if old[0] == EXPIRING:
                 self.expiring_count -= 1
         return old
@@ -194,12 +199,12 @@ class Keyspace:
         return record is not None and deadline_of(record) == deadline_ms
 
     def _count(self) -> None:
-        self.key_count = self.expiring_count = self.used_bytes = 0
+        self.key_count = self.expiring_count = self.data_bytes = 0
         self._deadlines.clear()
         for slot in self.slots:
             for key, record in self.engine.items(slot):
                 self.key_count += 1
-                self.used_bytes += len(key) + len(record) + KEY_BYTES
+                self.data_bytes += len(key) + len(record)
                 deadline_ms = deadline_of(record)
                 if deadline_ms is not None:
                     self.expiring_count += 1

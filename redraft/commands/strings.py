@@ -26,10 +26,12 @@ from redraft.commands.reply import (
     wrong_arity,
 )
 from redraft.engine.record import (
+    COMPUTED,
     EDITED,
     INTEGER,
     STRING,
     body_of,
+    computed_body,
     edited_body,
     expiring,
     integer_body,
@@ -38,7 +40,7 @@ from redraft.engine.record import (
     with_body_of,
 )
 
-_TYPES: Final = frozenset((STRING, INTEGER, EDITED))
+_TYPES: Final = frozenset((STRING, INTEGER, EDITED, COMPUTED))
 _OVERFLOW: Final = b"ERR increment or decrement would overflow"
 
 
@@ -281,7 +283,8 @@ def incrbyfloat(ctx: Context, args: list[bytes]) -> bytes:
     if total is None:
         raise CommandError(b"ERR increment would produce NaN or Infinity")
     text = longdouble.spell(total)
-    ctx.keyspace.put(ctx.slot_of(args[1]), args[1], with_body_of(record, string_body(text)))
+    body = computed_body(text) if b"." not in text else string_body(text)
+    ctx.keyspace.put(ctx.slot_of(args[1]), args[1], with_body_of(record, body))
     return bulk(text)
 
 

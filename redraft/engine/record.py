@@ -5,6 +5,7 @@
     body     = "$" length CRLF bytes CRLF      a string, as RESP writes it: a GET's reply as it stands
              | ":" decimal CRLF                a string that is a 64-bit integer: an INCR's reply
              | "r$" length CRLF bytes CRLF     a string that was edited in place (Redis's encoding "raw")
+             | "e$" length CRLF bytes CRLF     a string computed as a fraction that came out whole
 
 The first byte of a body names its type; types to come take other letters.  Deadlines compare as
 bytes.  The same bytes stand in every engine and in snapshots.  What a string is: `payload`.
@@ -18,6 +19,7 @@ from typing import Final
 STRING: Final = ord("$")
 INTEGER: Final = ord(":")
 EDITED: Final = ord("r")
+COMPUTED: Final = ord("e")
 EXPIRING: Final = ord("T")
 
 DEADLINE_BYTES: Final = 8
@@ -26,7 +28,7 @@ BODY_AT: Final = 1 + DEADLINE_BYTES
 
 DEADLINE_MAX_MS: Final = 2**63 - 1
 
-TYPE_NAMES: Final = {STRING: b"string", INTEGER: b"string", EDITED: b"string"}
+TYPE_NAMES: Final = {STRING: b"string", INTEGER: b"string", EDITED: b"string", COMPUTED: b"string"}
 """The name TYPE gives, by the first byte of a body."""
 
 
@@ -63,6 +65,11 @@ def string_body(payload: bytes) -> bytes:
 def edited_body(payload: bytes) -> bytes:
     """Return the body of a string that was edited in place."""
     return b"r$%d\r\n%b\r\n" % (len(payload), payload)
+
+
+def computed_body(payload: bytes) -> bytes:
+    """Return the body of a string that was computed as a fraction and came out as an integer."""
+    return b"e$%d\r\n%b\r\n" % (len(payload), payload)
 
 
 def integer_body(number: int) -> bytes:

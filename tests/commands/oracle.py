@@ -121,7 +121,7 @@ def run(ctx: Context, requests: Sequence[Sequence[bytes]], proto: int) -> list[b
 def check_counts(keyspace: Keyspace) -> None:
     """Assert that the keyspace's counts are those of a fresh look at the engine."""
     fresh = Keyspace(keyspace.engine, keyspace.slots)
-    for name in ("key_count", "expiring_count", "used_bytes"):
+    for name in ("key_count", "expiring_count", "data_bytes"):
         assert getattr(keyspace, name) == getattr(fresh, name), name
     assert not keyspace.journal
 

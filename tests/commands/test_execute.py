@@ -179,6 +179,17 @@ def test_execute_chance_comes_from_the_seed_alone(ctx: Context) -> None:
     assert len(set(chosen(3))) > 10
 
 
+def test_execute_chance_of_reads_goes_on(ctx: Context) -> None:
+    """Batches of reads have no seed of their own: one after the other they choose different keys."""
+    for number in range(100):
+        ask(ctx, f"SET key:{number} v")
+    chosen = set()
+    for _ in range(20):
+        ctx.begin(now_ms=NOW_MS, write=False)
+        chosen.add(ask(ctx, "RANDOMKEY"))
+    assert len(chosen) > 10
+
+
 def test_command_error_texts_stay_on_one_line() -> None:
     """What a client sent can't end its error's line."""
     assert CommandError(b"ERR unknown command 'a\r\n+OK'").reply == b"-ERR unknown command 'a  +OK'\r\n"

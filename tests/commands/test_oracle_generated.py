@@ -89,10 +89,9 @@ REQUESTS = st.one_of(
     request(b"EXPIRETIME", KEYS),
     request(b"PEXPIRETIME", KEYS),
     request(b"PERSIST", KEYS),
-    request(b"OBJECT", st.just(b"REFCOUNT"), KEYS),
+    request(b"OBJECT", st.sampled_from([b"ENCODING", b"REFCOUNT", b"encoding"]), KEYS),
     request(b"DUMP", KEYS),
     request(b"KEYS", st.sampled_from([b"*", b"?", b"[a-b]"])),
-    request(b"DBSIZE"),
 )  # fmt: skip
 
 
