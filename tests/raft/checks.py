@@ -59,6 +59,8 @@ class Checks:
 
     def told(self, number: int, peer: int, message: RaftMessage, log: MemoryLog) -> None:
         """Figure 2, persistent state: what is told is durable; and nobody votes twice in a term."""
+        if isinstance(message, RequestVote | VoteReply) and message.pre_vote:
+            return
         durable = log.durable_hard_state
         assert message.term <= durable.term
         if isinstance(message, VoteReply) and message.granted:
@@ -66,6 +68,7 @@ class Checks:
         elif isinstance(message, RequestVote):
             assert self.vote_of.setdefault((number, message.term), number) == number, "voted twice"
         elif isinstance(message, AppendReply) and message.success and message.term == durable.term:
+            # (An ack of an older term may speak of what a newer leader has cut since: that was durable then.)
             assert message.match_index <= len(log.durable_entries), "an ack for what a crash may lose"
 
     def read(self, index: int, floor: int) -> None:

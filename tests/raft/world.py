@@ -1,9 +1,10 @@
 """A random world for one group: nodes with cores, liveness and disks; links, clocks and crashes, from a seed.
 
-Links carry liveness in order and lose what is under way when they break; Raft's messages may besides be
-lost, doubled and overtaken.  Disks lag, and a crash keeps any prefix of what was not synced.  Nodes
-stop for a while and go on as if nothing had happened.  Clocks run at slightly different speeds.  The
-driver here is the smallest that keeps the duties written in `redraft.raft.core`; `checks` watches.
+Links are quick or slow, carry liveness in order and lose what is under way when they break; Raft's
+messages may besides be lost, doubled and overtaken.  Disks lag, and a crash keeps any prefix of what was
+not synced.  Nodes stop for a while and go on as if nothing had happened.  Clocks run at slightly
+different speeds.  The driver here is the smallest that keeps the duties written in `redraft.raft.core`;
+`checks` watches.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ class Weather:
     pause: float = 0.003
     slow_sync: float = 0.01
     transfer: float = 0.01
+    slow_link: float = 0.2
 
 
-FAIR = Weather(0, 0, 0, 0, 0, 0, 0, 0)
+FAIR = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -97,6 +99,7 @@ class World:
         self.nodes: dict[int, Node] = {}
         self.links: dict[frozenset[int], int] = {}  # pair -> session, while up
         self.sessions = 0
+        self.latency_ms: dict[int, float] = {}  # by session
         self.arrivals: dict[tuple[int, int], float] = {}
         self.events: list[tuple[float, int, int, Callable[[], None]]] = []
         self.order = 0
@@ -210,6 +213,7 @@ class World:
             )  # type: ignore[misc]
         while (output := raft.take_output()) is not None:
             for peer, raft_message in output.messages:
+                self.checks.told(node.number, peer, raft_message, node.log)
                 self.post_raft(node.number, peer, raft_message)
             if output.wrote or output.gated:
                 self.sync(node, output)
@@ -244,6 +248,7 @@ class World:
         if a in self.nodes and b in self.nodes and pair not in self.links:
             self.sessions += 1
             self.links[pair] = session = self.sessions
+            self.latency_ms[session] = 100.0 if self.rng.random() < self.weather.slow_link else 1.0
             for number, other in ((a, b), (b, a)):
                 self.at(0.0, number, lambda n=number, o=other: self.on_link(n, o, session))  # type: ignore[misc]
 
@@ -274,7 +279,7 @@ class World:
         session = self.links.get(frozenset((sender, to)))
         if session is None:
             return
-        delay = self.rng.expovariate(1.0) if in_order else self.rng.uniform(0, 400)
+        delay = self.rng.expovariate(1 / self.latency_ms[session]) if in_order else self.rng.uniform(0, 400)
         when = self.now + delay
         if in_order:
             self.arrivals[sender, to] = when = max(when, self.arrivals.get((sender, to), 0.0))
@@ -371,6 +376,7 @@ class World:
     def clear_up(self, ms: float = 8000.0) -> None:
         """The weather turns fair: all nodes are up, all links stand, and clients write now and then."""
         self.weather = FAIR
+        self.latency_ms = dict.fromkeys(self.latency_ms, 1.0)
         end = self.now + ms
         while self.now < end:
             self.run(100.0)
