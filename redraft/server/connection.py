@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import select
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from redraft.accel import scan
@@ -24,6 +25,7 @@ from redraft.server.limits import BULK_READ_BYTES, READ_BYTES, READS_PER_TURN, R
 from redraft.server.output import Output
 from redraft.server.rounds import Gather, Split, Whole
 from redraft.server.routing import Walk
+from redraft.server.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,18 +36,6 @@ if TYPE_CHECKING:
 EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _HANGUP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _IN = select.EPOLLIN
-
-
-class _Unfinished:
-    """A command that is still arriving: its bytes so far, and where the scan of it goes on."""
-
-    __slots__ = ("cursor", "data", "left", "needed")
-
-    def __init__(self, data: bytes, needed: int, cursor: int, left: int) -> None:
-        self.data = bytearray(data)
-        self.needed = needed
-        self.cursor = cursor
-        self.left = left
 
 
 class Connection:
@@ -101,7 +91,7 @@ class Connection:
         self._hung = False
         self._data: bytes | None = None  # read, not yet scanned from _at on
         self._at = 0
-        self._unfinished: _Unfinished | None = None
+        self._unfinished: Unfinished | None = None
         self._walk: Walk | None = None
         self.busy = False
         self.closed = False
@@ -137,6 +127,8 @@ class Connection:
             return
         self._readable = True
         if self.busy:
+            if self.closing:
+                self._discard()
             return
         front = self.front
         if self._data is not None or self._unfinished is not None or self._walk is not None or front.paused:
@@ -192,7 +184,7 @@ class Connection:
                 return None
             unfinished = self._unfinished
             wanted = READ_BYTES
-            if unfinished is not None and unfinished.needed - len(unfinished.data) > READ_BYTES:
+            if unfinished is not None and unfinished.missing > READ_BYTES:
                 wanted = BULK_READ_BYTES
             try:
                 data = self._recv(wanted)
@@ -217,26 +209,18 @@ class Connection:
         front.later(self)
         return None
 
-    def _more(self, unfinished: _Unfinished, data: bytes) -> bytes | None:
+    def _more(self, unfinished: Unfinished, data: bytes) -> bytes | None:
         """Add to the command that is still arriving; returns it once it is whole (or broken)."""
         front = self.front
-        unfinished.data += data
+        whole = unfinished.add(data, self.port.scanner)
         front.bytes_waiting += len(data)
-        size = len(unfinished.data)
-        if size > front.config.client_query_buffer_limit:
+        if len(unfinished) > front.config.client_query_buffer_limit:
             front.cut(self, "query buffer limit")
             return None
-        if size < unfinished.needed:
-            return None
-        if unfinished.left > 0:
-            status, unfinished.needed, unfinished.cursor, unfinished.left = self.port.scanner.probe(
-                unfinished.data, unfinished.cursor, unfinished.left
-            )
-            if status == scan.OK and unfinished.left > 0:
-                return None
-        self._unfinished = None
-        front.bytes_waiting -= size
-        return bytes(unfinished.data)
+        if whole is not None:
+            self._unfinished = None
+            front.bytes_waiting -= len(whole)
+        return whole
 
     def _start(self, data: bytes, at: int) -> None:
         """Scan what there is and send a round on its way, or keep what is unfinished."""
@@ -283,7 +267,7 @@ class Connection:
             if consumed < len(data):
                 rest = data[consumed:]
                 left_from = cursor - consumed
-                self._unfinished = _Unfinished(rest, needed - consumed, left_from, left)
+                self._unfinished = Unfinished(rest, needed - consumed, left_from, left)
                 self.front.bytes_waiting += len(rest)
             return
         if status != scan.INLINE:
@@ -301,7 +285,7 @@ class Connection:
                 self._data, self._at = requests + rest, 0
                 self.front.later(self)
             elif rest:
-                self._unfinished = _Unfinished(rest, len(rest) + 1, 0, -1)
+                self._unfinished = Unfinished(rest, len(rest) + 1, 0, -1)
                 self.front.bytes_waiting += len(rest)
 
     def _end(self, error: bytes) -> None:
@@ -344,8 +328,7 @@ class Connection:
             front.slow(self, min(output.waiting, len(data)))
             if self.closed:
                 return
-        if self._readable or self._data is not None or self._walk is not None:
-            front.later(self)
+        self._take_turn()
 
     def _take_turn(self) -> None:
         if self._readable or self._data is not None or self._walk is not None:
@@ -354,8 +337,11 @@ class Connection:
     def reply(self, data: bytes) -> None:
         """Send one command's reply; of a command that is alone in its turn, at any time."""
         self.answer([data])
-        if self.closing and not self.closed and not self._output.waiting:
-            self.close()
+        if self.closing and not self.closed:
+            self.busy = True  # no more commands are taken
+            if not self._output.waiting:
+                self._discard()
+                self.close()
 
     def _unmuted(self, replies: list[bytes]) -> list[bytes]:
         if self.replies == REPLIES_OFF:
@@ -375,7 +361,15 @@ class Connection:
             self.soft_since_ms = 0.0
             self.front.drained(self)
             if self.closing:
+                self._discard()
                 self.close()
+
+    def _discard(self) -> None:
+        """Read what came behind the last command: closed with unread bytes, TCP would take back replies."""
+        with suppress(OSError):
+            for _ in range(READS_PER_TURN):
+                if not self._recv(BULK_READ_BYTES):
+                    break
 
     # ---- what others ask ----
 
@@ -392,7 +386,7 @@ class Connection:
     @property
     def unread_bytes(self) -> int:
         """Request bytes that were read and not yet taken."""
-        unfinished = len(self._unfinished.data) if self._unfinished is not None else 0
+        unfinished = len(self._unfinished) if self._unfinished is not None else 0
         return unfinished + (len(self._data) - self._at if self._data is not None else 0)
 
     @property
@@ -412,7 +406,7 @@ class Connection:
         self.closed = True
         front = self.front
         if self._unfinished is not None:
-            front.bytes_waiting -= len(self._unfinished.data)
+            front.bytes_waiting -= len(self._unfinished)
         front.forget(self, self._output.waiting)
         self._data = self._unfinished = self._walk = None
         front.reactor.unregister(self._fd)

@@ -166,6 +166,19 @@ def test_quit_answers_and_closes_and_what_follows_is_not_done(site: Site) -> Non
     assert site.client().ask("GET", "a") == b"$1\r\n1\r\n"
 
 
+def test_nothing_is_done_behind_quit_while_replies_wait(site: Site) -> None:
+    """A client that does not read its replies can't have commands carried out after its QUIT."""
+    client = site.client()
+    client.send(request("SET", "big", b"x" * 4_000_000))
+    client.expect(b"+OK\r\n")
+    client.send(request("GET", "big") * 4 + request("QUIT"))
+    assert not client.closed
+    client.send(request("DEL", "big"))
+    client.expect(b"$4000000\r\n%b\r\n" % (b"x" * 4_000_000) * 4 + b"+OK\r\n")
+    assert client.closed
+    assert site.client().ask("EXISTS", "big") == b":1\r\n"
+
+
 def test_commands_sent_before_the_end_are_carried_out_and_answered(site: Site) -> None:
     """A client that shuts down its sending side still gets its replies (`... | nc`)."""
     import socket
