@@ -25,8 +25,8 @@ Every setting has one name and can be given in four ways; the later ones win:
 In a file `_` and `-` are the same, lists may be TOML arrays, and a key that is no setting is an error.
 Sizes are Redis's: `64mb` is 64 x 1024 x 1024 bytes, `64m` is 64,000,000. `redraft local` decides about
 `listen`, `cluster`, `dir` and the secret itself; other settings reach its nodes by `--config` and the
-environment. A setting marked *live* can be changed while a node runs, by `CONFIG SET`, under the same name with
-`-` for `_`.
+environment. A setting marked *live* can be changed while a node runs, by `CONFIG SET`, under the same
+name with `-` for `_`.
 """
 
 

@@ -81,7 +81,7 @@ def test_layers_that_decide_do_no_io(path: Path) -> None:
 
 
 def test_layers_are_all_there_and_listed() -> None:
-    """The list is the package's folders, no more and no fewer, and the map in docs/ has them in this order."""
+    """The list is the package's folders, and the map in docs/ has them in this order."""
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(LAYERS)
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
