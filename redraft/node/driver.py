@@ -1,7 +1,7 @@
 """The driver: what lets a node's logic run on a real machine.
 
 Owns the reactor's part in it: the log's eventfd is a descriptor like any other, the node's `flush`
-ends each cycle, and one Trio task ticks.  All deciding is in `node`; here nothing is decided.
+ends each cycle, and the reactor's clock ticks.  All deciding is in `node`; here nothing is decided.
 """
 
 from __future__ import annotations
@@ -47,16 +47,15 @@ class Driver:
 
     async def run(self) -> None:
         """Run until cancelled; raises StorageFailedError when the log can't be written any more."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tick)
-            await self._reactor.run()
+        self._reactor.every(TICK_MS / 1000, self._tick)
+        await self._reactor.run()
 
     async def hand_over(self) -> None:
         """Before a stop: take no more requests, give what this node leads to others, answer what was taken.
 
         Waits a bounded time for that.
         """
-        with trio.move_on_after(HAND_OVER_S) as scope:
+        with trio.move_on_after(HAND_OVER_S) as scope, self._reactor.attention():
             while not (self._node.hand_over() and self._node.drained):
                 self._reactor.wake()
                 await trio.sleep(TICK_MS / 1000 / 4)
@@ -70,9 +69,6 @@ class Driver:
         if self._node.flush():
             self._reactor.wake()
 
-    async def _tick(self) -> None:
-        while True:
-            await trio.sleep(TICK_MS / 1000)
-            for tick in self._ticks:
-                tick()
-            self._reactor.wake()
+    def _tick(self) -> None:
+        for tick in self._ticks:
+            tick()

@@ -152,7 +152,8 @@ class Peers:
 
     async def _dial(self, name: str, host: str, port: int, purpose: Purpose) -> tuple[Outcome, socket.socket]:
         try:
-            outcome, connection = await dial(host, port, self._party, purpose)
+            with self._reactor.attention():
+                outcome, connection = await dial(host, port, self._party, purpose)
         except PeerRefusedError as error:
             if not (isinstance(error, TheyRefuseError) and error.kind == Kind.NOT_READY):
                 self._tell(
@@ -179,7 +180,8 @@ class Peers:
         name = "somebody"
         try:
             name = str(stream.socket.getpeername()[0])
-            outcome, connection = await accept(stream, self._party)
+            with self._reactor.attention():
+                outcome, connection = await accept(stream, self._party)
         except PeerRefusedError as error:
             if getattr(error, "kind", "") != Kind.NOT_READY:
                 self._tell(name, "refusing a connection from", str(error))

@@ -5,29 +5,35 @@ order in which they are served.  A **cycle** takes what epoll has, calls each de
 what `call_soon` left, then every flush hook once.  Callbacks collect; hooks send: that makes batches.
 
 Invariants: callbacks and hooks are synchronous and run in the Trio thread, never nested.  A callback
-is not called for an event that was fetched before its descriptor was registered.  Under load a cycle
-costs one epoll_wait and no Trio task switch; other Trio tasks still run every `YIELD_MS`.  An idle
-reactor sleeps in Trio and costs nothing.  An exception of a callback or hook is a bug of ours and ends
-`run`; a socket's errors are its callback's business.
+is not called for an event that was fetched before its descriptor was registered.  A cycle costs one
+epoll_wait and no Trio task switch; other Trio tasks run every `YIELD_MS`, and soon while any of them
+has asked for attention.  Without work and without a clock the reactor sleeps in Trio and costs
+nothing.  An exception of a callback or hook is a bug of ours and ends `run`; a socket's errors are its
+callback's business.
+
+Why it sleeps in epoll first: waking through Trio was measured at 100 us a round trip between two
+nodes against 21 us, and an idle node's tick at 245 us of CPU against 114 us.
 
 Must not know: what the descriptors are, or what is said over them.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 import trio
 
 EVENTS_MAX = 1024
 """Events taken per cycle; more wait for the next one (the kernel serves them in turn)."""
-YIELD_MS = 4.0
-"""The longest a busy reactor keeps other Trio tasks waiting, but for one cycle's own work and `LINGER_MS`."""
-LINGER_MS = 2.0
-"""How long a reactor that just had work sleeps in epoll itself, before it goes the (dearer) way of Trio."""
+YIELD_MS = 20.0
+"""The longest the reactor keeps other Trio tasks waiting, but for one cycle's own work."""
+ATTENTIVE_MS = 2.0
+"""The same while a Trio task has asked for attention."""
 
 Callback = Callable[[int], None]
 Hook = Callable[[], None]
@@ -37,12 +43,16 @@ class Reactor:
     """Calls back when descriptors are ready; masks are epoll's, EPOLLET if the caller says so."""
 
     __slots__ = (
+        "_attending",
         "_callbacks",
         "_epoll",
         "_fresh",
         "_hooks",
+        "_interval_s",
+        "_on_tick",
         "_parked",
         "_soon",
+        "_tick_at",
         "_wake_fd",
         "_woken",
         "cycles",
@@ -54,6 +64,10 @@ class Reactor:
         self._hooks: list[Hook] = []
         self._soon: list[Hook] = []
         self._fresh: set[int] = set()  # registered during this dispatch: earlier events are not theirs
+        self._on_tick: Hook | None = None
+        self._interval_s = 0.0
+        self._tick_at = math.inf
+        self._attending = 0
         self._woken = False
         self._parked = False
         self.cycles = 0
@@ -80,6 +94,22 @@ class Reactor:
     def add_flush(self, hook: Hook) -> None:
         """Runs `hook()` once per cycle, after all callbacks, in the order of adding."""
         self._hooks.append(hook)
+
+    def every(self, interval_s: float, on_tick: Hook) -> None:
+        """Runs `on_tick()` in a cycle every `interval_s` while `run` runs; late ticks are not made up for."""
+        assert self._on_tick is None, "one clock drives all timers of a node"
+        self._on_tick = on_tick
+        self._interval_s = interval_s
+        self._tick_at = monotonic() + interval_s
+
+    @contextmanager
+    def attention(self) -> Iterator[None]:
+        """While the block runs, other Trio tasks are served soon (a handshake's, say), at some cost."""
+        self._attending += 1
+        try:
+            yield
+        finally:
+            self._attending -= 1
 
     def call_soon(self, call: Hook) -> None:
         """Runs `call()` once, after this cycle's callbacks, or in the next cycle, which it asks for."""
@@ -116,19 +146,29 @@ class Reactor:
 
     async def run(self) -> None:
         """Cycles until cancelled."""
-        linger_s, yield_s = LINGER_MS / 1000, YIELD_MS / 1000
-        yield_at = 0.0
+        yielded_at = 0.0
         while True:
-            if not self.cycle(linger_s):
-                self._parked = True
-                try:
-                    await trio.lowlevel.wait_readable(self._epoll.fileno())
-                finally:
-                    self._parked = False
-                yield_at = monotonic() + yield_s
-            elif monotonic() >= yield_at:
+            now = monotonic()
+            if now >= self._tick_at:
+                self._tick_at = now + self._interval_s
+                assert self._on_tick is not None
+                self.call_soon(self._on_tick)
+            patience_s = (ATTENTIVE_MS if self._attending else YIELD_MS) / 1000
+            if not self.cycle(min(patience_s, self._tick_at - now)) and monotonic() < self._tick_at:
+                await self._park()
+                yielded_at = monotonic()
+            elif now - yielded_at >= patience_s:
                 await trio.lowlevel.checkpoint()
-                yield_at = monotonic() + yield_s
+                yielded_at = monotonic()
+
+    async def _park(self) -> None:
+        """Sleeps in Trio until a descriptor is ready, somebody wakes the reactor, or a tick is due."""
+        self._parked = True
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + self._tick_at - monotonic()):
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+        finally:
+            self._parked = False
 
     def close(self) -> None:
         """Ends the reactor; the registered descriptors stay open, they are their owners'."""

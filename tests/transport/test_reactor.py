@@ -192,6 +192,38 @@ async def test_reactor_busy_lets_others_run(reactor: Reactor) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_reactor_ticks_on_its_own_clock(reactor: Reactor) -> None:
+    """`every` ticks inside a cycle, before its hooks, whether or not anything else happens."""
+    calls: list[str] = []
+    ticked = trio.Event()
+
+    def tick() -> None:
+        calls.append("tick")
+        if len(calls) >= 6:
+            ticked.set()
+
+    reactor.every(0.001, tick)
+    reactor.add_flush(lambda: calls.append("hook"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reactor.run)
+        with trio.fail_after(5):
+            await ticked.wait()
+        nursery.cancel_scope.cancel()
+    assert calls[:6] == ["tick", "hook"] * 3
+
+
+async def test_reactor_attention_is_given_soon(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a Trio task asks for attention, a reactor that would sleep long in epoll comes back soon."""
+    monkeypatch.setattr("redraft.transport.reactor.YIELD_MS", 60_000.0)
+    reactor.every(60.0, lambda: None)
+    async with trio.open_nursery() as nursery:
+        with reactor.attention(), trio.fail_after(5):
+            nursery.start_soon(reactor.run)
+            for _ in range(3):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+
 async def test_reactor_error_of_a_callback_ends_it(reactor: Reactor) -> None:
     """A callback that raises is a bug of ours: it is heard, not swallowed."""
 
