@@ -64,6 +64,9 @@ def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -
     commands, spans = scan_args(data)
     requests = zip(commands[0::3], commands[1::3], commands[2::3], strict=True)
     assert sum(mark[0] for mark in marks) * 3 == len(commands), "the marks are not those of the data"
+    protocols = {mark[1] for mark in marks}
+    if len(protocols) == 1:  # nearly always; a run costs more than a request
+        marks = ((len(commands) // 3, protocols.pop()),)
     engine = keyspace.engine
     if isinstance(engine, HashEngine) and not ctx.deny_oom:
         return _execute_in_memory(ctx, engine, data, marks, requests, spans)
@@ -75,12 +78,6 @@ def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -
             replies.append(_execute(ctx, number, words))
             span += 2 * argc
     return replies
-
-
-def execute_one(ctx: Context, words: list[bytes]) -> bytes:
-    """Carry out one request; return its reply, in the protocol of `ctx`."""
-    request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-    return execute_batch(ctx, request, [(1, ctx.proto)])[0]
 
 
 def _execute_in_memory(

@@ -118,6 +118,11 @@ def run(ctx: Context, requests: Sequence[Sequence[bytes]], proto: int) -> list[b
     return replies
 
 
+def execute_one(ctx: Context, words: Sequence[bytes]) -> bytes:
+    """Return the reply to one request, as `ctx` is set."""
+    return execute_batch(ctx, encode(words), [(1, ctx.proto)])[0]
+
+
 def check_counts(keyspace: Keyspace) -> None:
     """Assert that the keyspace's counts are those of a fresh look at the engine."""
     fresh = Keyspace(keyspace.engine, keyspace.slots)

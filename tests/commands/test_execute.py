@@ -6,12 +6,12 @@ import pytest
 
 from redraft.commands import execute, strings
 from redraft.commands.context import Context
-from redraft.commands.execute import execute_batch, execute_one
+from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import ExpiredKeyError, Keyspace
 from redraft.commands.reply import CommandError
 from redraft.engine.hash import HashEngine
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import OutOfLine, check_counts, encode
+from tests.commands.oracle import OutOfLine, check_counts, encode, execute_one
 
 NOW_MS = 1_700_000_000_000
 

@@ -9,11 +9,11 @@ import pytest
 
 from redraft.accel.scan import key_slot
 from redraft.commands.context import Context
-from redraft.commands.execute import execute_one
 from redraft.commands.keyspace import Keyspace
 from redraft.commands.whole import CURSOR_POSITION_BITS
 from redraft.engine.hash import HashEngine
 from redraft.topology.slots import SLOTS, contiguous_ranges
+from tests.commands.oracle import execute_one
 
 NOW_MS = 1_700_000_000_000
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from redraft.accel.crc64 import crc64, crc64_twin
+from redraft.accel.crc64 import crc64
 from redraft.commands.reply import CommandError
 from redraft.commands.serialise import dump_string, restore_string
 from tests.commands.oracle import Oracle, context, run
@@ -38,17 +38,6 @@ def test_dump_is_restored_by_redis_and_redis_dump_here(oracle: Oracle, value: by
         header, _, theirs = oracle.ask([b"DUMP", b"ours"]).partition(b"\r\n")
         assert restore_string(theirs[:-2]) == value, (header, compressed)
     assert theirs[:-2] == dump_string(value)
-
-
-@given(data=st.binary(max_size=200))
-def test_crc64_native_and_twin_agree(data: bytes) -> None:
-    """Both give the same checksum of anything."""
-    assert crc64(data) == crc64_twin(data)
-
-
-def test_crc64_is_jones() -> None:
-    """The check value of CRC-64/Jones as Redis has it."""
-    assert crc64_twin(b"123456789") == 0xE9C6D914C4B8D9CA
 
 
 @given(contents=st.binary(min_size=1, max_size=40))
