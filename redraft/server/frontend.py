@@ -27,7 +27,7 @@ from redraft.server import words
 from redraft.server.backend import Node, Reactor
 from redraft.server.connection import EVENTS, Connection, format_address
 from redraft.server.leaders import Leaders
-from redraft.server.limits import ACCEPTS_PER_TURN, CRON_MS
+from redraft.server.limits import ACCEPTS_PER_TURN, CRON_MS, LEADERS_MS
 from redraft.server.port import ClientPort, Port, PrimaryPort, ReplicaPort
 
 log = logging.getLogger("redraft.server")
@@ -57,7 +57,7 @@ class FrontEnd:
         self._deaf: list[tuple[socket.socket, Port]] = []
         self._ready: deque[Connection] = deque()
         self._slow: set[Connection] = set()
-        self._cron_ms = self.now_ms
+        self._cron_ms = self._refreshed_ms = self.now_ms
         reactor.add_flush(self._flush)
 
     def reset_counters(self) -> None:
@@ -212,11 +212,13 @@ class FrontEnd:
     # ---- time ----
 
     def tick(self) -> None:
-        """To be called every few milliseconds: leaders' changes at once, the rest once a second."""
+        """To be called every few milliseconds: looks for new leaders often, for idle clients seldom."""
         now = self.now_ms = self.node.now_ms()
-        if self.leaders.refresh():
-            for port in (self.client_port, self.primary_port, self.replica_port):
-                port.refresh()
+        if now - self._refreshed_ms >= LEADERS_MS:
+            self._refreshed_ms = now
+            if self.leaders.refresh():
+                for port in (self.client_port, self.primary_port, self.replica_port):
+                    port.refresh()
         if self._ready:
             self.reactor.wake()
         if now - self._cron_ms >= CRON_MS:

@@ -26,3 +26,5 @@ FILES_SPARE: Final = 256
 """File descriptors kept for everything that is not a client."""
 CRON_MS: Final = 1000
 """How often idle and slow clients are looked for."""
+LEADERS_MS: Final = 100
+"""How often it is looked who leads what; until then redirections go by what was."""

@@ -5,7 +5,7 @@
     replica  Redis Cluster, READONLY reads of the slots this node follows; else MOVED likewise
 
 A port has its own scanner, whose table of groups has what is plain here: on the primary port the
-groups led, on the replica port none.  The tables follow what the node knows with a delay of a tick;
+groups led, on the replica port none.  The tables follow what the node knows with a short delay;
 that is harmless, as any group can be asked by way of any node.
 """
 

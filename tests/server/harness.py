@@ -122,7 +122,7 @@ class Site:
         while self.reactor.cycle():
             pass
 
-    def tick(self, ms: float = 20.0) -> None:
+    def tick(self, ms: float = 100.0) -> None:
         """Let time pass."""
         self.node.clock_ms += ms
         self.front.tick()
