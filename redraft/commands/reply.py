@@ -13,11 +13,8 @@ OK: Final = b"+OK\r\n"
 ZERO: Final = b":0\r\n"
 ONE: Final = b":1\r\n"
 EMPTY_BULK: Final = b"$0\r\n\r\n"
-EMPTY_ARRAY: Final = b"*0\r\n"
 NIL: Final = (b"", b"", b"$-1\r\n", b"_\r\n")
 """No value; by protocol."""
-NIL_ARRAY: Final = (b"", b"", b"*-1\r\n", b"_\r\n")
-"""No array; by protocol."""
 
 
 class CommandError(Exception):
@@ -89,22 +86,12 @@ def array(items: Sequence[bytes]) -> bytes:
     return b"*%d\r\n%b" % (len(items), b"".join(items))
 
 
-def members(proto: int, items: Sequence[bytes]) -> bytes:
-    """Return a set of replies (RESP3), an array (RESP2)."""
-    return b"%b%d\r\n%b" % (b"*" if proto == 2 else b"~", len(items), b"".join(items))
-
-
 def mapping(proto: int, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return a map of replies to replies (RESP3), a flat array (RESP2)."""
     parts = [part for pair in pairs for part in pair]
     if proto == 2:
         return array(parts)
     return b"%%%d\r\n%b" % (len(parts) // 2, b"".join(parts))
-
-
-def verbatim(proto: int, text: bytes) -> bytes:
-    """Return a text for humans (RESP3 says so, RESP2 has a plain string)."""
-    return bulk(text) if proto == 2 else b"=%d\r\ntxt:%b\r\n" % (len(text) + 4, text)
 
 
 def help_text(command: bytes, lines: Iterable[bytes]) -> bytes:

@@ -26,8 +26,6 @@ DEADLINE_BYTES: Final = 8
 BODY_AT: Final = 1 + DEADLINE_BYTES
 """Where the body of an expiring record begins."""
 
-DEADLINE_MAX_MS: Final = 2**63 - 1
-
 TYPE_NAMES: Final = {STRING: b"string", INTEGER: b"string", EDITED: b"string", COMPUTED: b"string"}
 """The name TYPE gives, by the first byte of a body."""
 
