@@ -217,8 +217,8 @@ class Node:
         """Every TICK_MS: elections, heartbeats, time-outs, expiry, balance."""
         now = self.now_ms()
         self._tick_raft(now)
-        for lane in [lane for lane in self._busy if lane.idle]:
-            self._busy.discard(lane)
+        if self._busy:
+            self._busy = {lane for lane in self._busy if not lane.idle}
         for lane in self._busy:
             lane.tick(now)
         if now - self._pinged_ms >= self.config.heartbeat_ms - TICK_MS / 2:
