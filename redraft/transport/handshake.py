@@ -45,7 +45,8 @@ LENGTH: Final = struct.Struct("<I")
 Port = Annotated[int, Meta(ge=1, le=PORT_MAX)]
 HexId = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
 Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
-Sentence = Annotated[str, Meta(max_length=2000)]
+REASON_CHARACTERS_MAX: Final = 4000
+Sentence = Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)]
 
 
 class Kind(StrEnum):
@@ -157,14 +158,14 @@ class WeRefuseError(PeerRefusedError):
     def __init__(self, refusal: Refusal | None, sentence: str = "") -> None:
         super().__init__(refusal.reason if refusal else sentence)
         self.kind = refusal.kind if refusal else ""
-        self.frame = _frame(Refused(*refusal)) if refusal else b""
+        self.frame = _frame(Refused(refusal.kind, refusal.reason[:REASON_CHARACTERS_MAX])) if refusal else b""
 
 
 class TheyRefuseError(PeerRefusedError):
-    """The peer refuses us and says why."""
+    """The peer refuses us and says why; it may not have proved itself, so its words are kept to one line."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
+        super().__init__("".join(each if each.isprintable() else "?" for each in refusal.reason))
         self.kind = refusal.kind
 
 

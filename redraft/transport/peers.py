@@ -29,7 +29,7 @@ from redraft.transport.link import Link
 from redraft.transport.reactor import Reactor
 
 HANDSHAKES_MAX: Final = 64
-"""Connections whose handshake is not over; more are closed at once."""
+"""Connections whose handshake is not over; for one more the oldest is cut off."""
 STEADY_LINK_S: Final = 1.0
 """A link that lasts so long resets the back-off of its dialler."""
 TOLD_MAX: Final = 256
@@ -58,7 +58,7 @@ class Peers:
         self._party = Party(secret, membership.card, self._judge)
         self._queue_bytes_max = queue_bytes_max
         self._changed = trio.Event()
-        self._handshakes = 0
+        self._unproven: dict[trio.CancelScope, None] = {}  # handshakes going on, oldest first
         self._told: dict[str, str] = {}
         self._members: dict[str, Member] = {}
         self._own_id = 0
@@ -173,30 +173,38 @@ class Peers:
         return outcome, connection
 
     async def _accept(self, stream: trio.SocketStream) -> None:
-        if self._handshakes >= HANDSHAKES_MAX:
-            await trio.aclose_forcefully(stream)
+        """Take a connection; strangers who hold many and say nothing can't keep a peer out."""
+        if len(self._unproven) >= HANDSHAKES_MAX:
+            oldest = next(iter(self._unproven))
+            del self._unproven[oldest]
+            oldest.cancel()
+        accepted: tuple[Outcome, socket.socket] | None = None
+        with trio.CancelScope() as scope:
+            self._unproven[scope] = None
+            accepted = await self._shake_hands(stream)
+        self._unproven.pop(scope, None)
+        if accepted is None:
             return
-        self._handshakes += 1
-        name = "somebody"
-        try:
-            name = str(stream.socket.getpeername()[0])
-            with self._reactor.attention():
-                outcome, connection = await accept(stream, self._party)
-        except PeerRefusedError as error:
-            if getattr(error, "kind", "") != Kind.NOT_READY:
-                self._tell(name, "refusing a connection from", str(error))
-            return
-        except OSError as error:
-            self._tell(name, "a handshake failed with", error.strerror or str(error), logging.DEBUG)
-            return
-        finally:
-            self._handshakes -= 1
+        outcome, connection = accepted
         self._told.pop(outcome.card.address, None)
         self._meet(outcome)
         if outcome.purpose == Purpose.LINK:
             self._establish(outcome.card, connection)
         else:
             connection.close()
+
+    async def _shake_hands(self, stream: trio.SocketStream) -> tuple[Outcome, socket.socket] | None:
+        name = "somebody"
+        try:
+            name = str(stream.socket.getpeername()[0])
+            with self._reactor.attention():
+                return await accept(stream, self._party)
+        except PeerRefusedError as error:
+            if getattr(error, "kind", "") != Kind.NOT_READY:
+                self._tell(name, "refusing a connection from", str(error))
+        except OSError as error:
+            self._tell(name, "a handshake failed with", error.strerror or str(error), logging.DEBUG)
+        return None
 
     # ---- the synchronous side ----
 

@@ -220,3 +220,13 @@ def test_handshake_out_of_turn_is_refused() -> None:
     next(acceptor)
     with pytest.raises(WeRefuseError, match="Welcome where Hello is due"):
         acceptor.send(WELCOME[4:])
+
+
+def test_handshake_reasons_stay_one_line() -> None:
+    """What an unproved peer gives as its reason can't break out of a log line, nor be endless."""
+    dialer = dialing(party(1), Purpose.LINK)
+    next(dialer)
+    with pytest.raises(TheyRefuseError) as refused:
+        dialer.send(WeRefuseError(Refusal("odd", "a\nb\x1b[2J" + "c" * 9000)).frame[4:])
+    assert str(refused.value).startswith("a?b?[2Jcc")
+    assert len(str(refused.value)) == handshake.REASON_CHARACTERS_MAX

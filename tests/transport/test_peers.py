@@ -269,21 +269,28 @@ async def test_peers_garbage_is_cut_off(garbage: bytes) -> None:
 
 
 async def test_peers_silent_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that never prove anything end by time-out; beyond the limit they are closed at once."""
+    """When connections that prove nothing are many, the oldest is cut off, and peers get in."""
     monkeypatch.setattr(peers, "HANDSHAKES_MAX", 2)
-    monkeypatch.setattr(dial, "HANDSHAKE_TIMEOUT_MS", 200)
     async with process(1) as one, process(2) as two:
         silent = [await trio.open_tcp_stream("127.0.0.1", two.port) for _ in range(2)]
-        await until(lambda: two.peers._handshakes == 2)
-        third = await trio.open_tcp_stream("127.0.0.1", two.port)
-        with trio.fail_after(20):
-            assert await third.receive_some() == b""
-            for stream in silent:
-                assert await stream.receive_some() == b""  # the handshake's time-out
-            for stream in (*silent, third):
-                await stream.aclose()
-        await until(lambda: two.peers._handshakes == 0)
+        await until(lambda: len(two.peers._unproven) == 2)
         await one.peers.introduce(two.address)
+        with trio.fail_after(20):
+            assert await silent[0].receive_some() == b""
+        await until(lambda: len(two.peers._unproven) == 1)
+        for stream in silent:
+            await stream.aclose()
+
+
+async def test_peers_silent_connections_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says nothing is cut off by time-out."""
+    monkeypatch.setattr(dial, "HANDSHAKE_TIMEOUT_MS", 100)
+    async with process(2) as two:
+        stream = await trio.open_tcp_stream("127.0.0.1", two.port)
+        async with stream:
+            with trio.fail_after(20):
+                assert await stream.receive_some() == b""
+        assert not two.peers._unproven
 
 
 async def test_peers_unreachable_is_an_os_error() -> None:
