@@ -271,10 +271,10 @@ int64_t redraft_scan_args(const redraft_commands *table, const char *data, int64
 
 /*
  * Copies the commands of a scan to `to`, those of one group together, in order.  A part is (group, offset in
- * `to`, bytes, commands, any write); `order` says for each command which part it is in.  -1: too many groups.
+ * `to`, bytes, commands, any write); `order` says for each command which part it is in.  There is room for as many parts as commands.
  */
 int64_t redraft_partition(const char *data, int64_t start, const int64_t *commands, int64_t count, char *to,
-                          uint8_t *order, int64_t *parts, int64_t parts_max) {
+                          uint16_t *order, int64_t *parts) {
     int64_t found = 0, at = start;
     for (int64_t i = 0; i < count; i++) {
         const int64_t *command = commands + i * COMMAND_STRIDE;
@@ -282,12 +282,11 @@ int64_t redraft_partition(const char *data, int64_t start, const int64_t *comman
         while (p < found && parts[p * PART_STRIDE] != command[5]) p++;
         int64_t *part = parts + p * PART_STRIDE;
         if (p == found) {
-            if (found == parts_max) return -1;
             found++;
             part[0] = command[5];
             part[1] = part[2] = part[3] = part[4] = 0;
         }
-        order[i] = (uint8_t)p;
+        order[i] = (uint16_t)p;
         part[2] += command[0] - at;
         part[3]++;
         part[4] |= command[2] == WRITE;

@@ -27,7 +27,7 @@ void redraft_probe(int64_t bulk_max, const char *data, int64_t cursor, int64_t l
 int64_t redraft_scan_args(const redraft_commands *table, const char *data, int64_t size, int64_t *commands,
                           int64_t commands_max, int64_t *args, int64_t args_max, int64_t *args_count);
 int64_t redraft_partition(const char *data, int64_t start, const int64_t *commands, int64_t count, char *to,
-                          uint8_t *order, int64_t *parts, int64_t parts_max);
+                          uint16_t *order, int64_t *parts);
 /* cffi: end */
 
 #endif

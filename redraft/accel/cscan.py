@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redraft.accel._native import ffi, lib
-from redraft.accel.pyscan import PARTS_MAX, SLOTS, Facts, Head, Part
+from redraft.accel.pyscan import ROUND_MAX, SLOTS, Facts, Head, Part
 
 _scan, _unpack = lib.redraft_scan, ffi.unpack
 _scan_args = lib.redraft_scan_args
@@ -61,6 +61,7 @@ class Scanner:
         *,
         one_slot: bool = False,
     ) -> None:
+        assert commands_max <= ROUND_MAX
         self.one_slot = one_slot
         self.bulk_max = bulk_max
         self.args_max = args_max
@@ -68,8 +69,8 @@ class Scanner:
         self._head = ffi.new("int64_t[]", _HEAD)
         self._found = ffi.new("int64_t[]", 6 * commands_max)
         self._groups = ffi.new("uint16_t[]", SLOTS)
-        self._order = ffi.new("uint8_t[]", commands_max)
-        self._parts = ffi.new("int64_t[]", 5 * PARTS_MAX)
+        self._order = ffi.new("uint16_t[]", commands_max)
+        self._parts = ffi.new("int64_t[]", 5 * commands_max)
         self._copy = ffi.new("char[]", _COPY_BYTES)
         self._count = 0
 
@@ -103,20 +104,18 @@ class Scanner:
         flat: list[int] = _unpack(self._found, 6 * self._count)
         return flat
 
-    def partition(self, data: bytes, start: int) -> tuple[list[Part], bytes]:
+    def partition(self, data: bytes, start: int) -> tuple[list[Part], list[int]]:
         """See `pyscan.Scanner.partition`."""
         count = self._count
         to = self._copy if len(data) - start <= _COPY_BYTES else ffi.new("char[]", len(data) - start)
-        found = lib.redraft_partition(
-            data, start, self._found, count, to, self._order, self._parts, PARTS_MAX
-        )
-        assert found >= 0, "more groups than a scan can be split into"
+        found = lib.redraft_partition(data, start, self._found, count, to, self._order, self._parts)
         numbers = _unpack(self._parts, 5 * found)
         parts = [
             (numbers[i], _unpack(to + numbers[i + 1], numbers[i + 2]), numbers[i + 3], bool(numbers[i + 4]))
             for i in range(0, 5 * found, 5)
         ]
-        return parts, ffi.buffer(self._order, count)[:]
+        order: list[int] = _unpack(self._order, count)
+        return parts, order
 
     def probe(self, data: bytes | bytearray, cursor: int, left: int) -> tuple[int, int, int, int]:
         """See `pyscan.Scanner.probe`."""

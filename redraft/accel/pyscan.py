@@ -31,7 +31,7 @@ COMMANDS_MAX = 1024
 NAME_BYTES_MAX = 32
 BULK_BYTES_MIN = 6
 SLOTS = 16384
-PARTS_MAX = 255
+ROUND_MAX = 1 << 16
 
 Facts = tuple[bytes, int, int, int, int, int]
 """name, kind, arity, first key, last key, step: the last five as in Redis's COMMAND."""
@@ -143,6 +143,7 @@ class Scanner:
         *,
         one_slot: bool = False,
     ) -> None:
+        assert commands_max <= ROUND_MAX
         self.one_slot = one_slot
         self.bulk_max = bulk_max
         self.args_max = args_max
@@ -218,7 +219,7 @@ class Scanner:
         """The last scan's commands, flat: end offset, id (-1 unknown), kind, slot, argc, group of each."""
         return self._found
 
-    def partition(self, data: bytes, start: int) -> tuple[list[Part], bytes]:
+    def partition(self, data: bytes, start: int) -> tuple[list[Part], list[int]]:
         """Splits the last scan's commands (all plain, of known groups) by group, in order.
 
         Returns the parts, in order of first appearance, and for each command the position of its part.
@@ -235,9 +236,8 @@ class Scanner:
             if found[position + 2] == KIND_WRITE:
                 writing.add(group)
             at = end
-        assert len(chunks) <= PARTS_MAX
         parts = [(group, b"".join(some), len(some), group in writing) for group, some in chunks.items()]
-        return parts, bytes(order)
+        return parts, order
 
     def probe(self, data: bytes | bytearray, cursor: int, left: int) -> tuple[int, int, int, int]:
         """Goes on with an unfinished command: `left` bulks from `cursor`; a scan's end without its beginning.

@@ -74,7 +74,7 @@ class Split:
 
     __slots__ = ("_client", "_order", "_parts", "_waiting")
 
-    def __init__(self, client: Client, parts: list[Part], order: bytes) -> None:
+    def __init__(self, client: Client, parts: list[Part], order: list[int]) -> None:
         self._client = client
         self._order = order
         self._waiting = len(parts)

@@ -69,7 +69,18 @@ def test_scan_says_when_commands_go_to_several_groups(scanner: Any) -> None:
     assert scanner.scan(a + b + c)[4] == 0
     parts, order = scanner.partition(a + b + c, 0)
     assert parts == [(1, a + c, 2, False), (2, b, 1, True)]
-    assert order == b"\x00\x01\x00"
+    assert order == [0, 1, 0]
+
+
+def test_partition_has_room_for_a_group_for_each_command(variant: Any) -> None:
+    """As many groups as one scan has commands, each with its own bytes."""
+    scanner = variant.Scanner(bulk_max=1000, commands_max=1200)
+    scanner.set_groups([1 + slot for slot in range(scan.SLOTS)])
+    commands = [request(b"GET", b"key:%d" % n) for n in range(1200)]
+    scanner.scan(b"".join(commands))
+    parts, order = scanner.partition(b"".join(commands), 0)
+    assert len(parts) > 1000
+    assert [parts[at][1] for at in order[:3]] == commands[:3]
 
 
 def test_scan_wants_a_thought_about_what_is_not_plain(scanner: Any) -> None:
