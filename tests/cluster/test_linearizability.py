@@ -219,3 +219,15 @@ def test_linearizability_scales_to_long_counters() -> None:
     assert check_key("k", history) is None
     history[-1].result = total + 1
     assert check_key("k", history) is not None
+
+
+def test_linearizability_scales_to_reads_that_hang() -> None:
+    """Forty reads that a stopped node answers at its end, beside thousands of operations of others."""
+    history = atomic_history(random.Random(9), length=4_000, clients=6)
+    end = max(o.end for o in history if o.outcome is Outcome.OK)
+    last = [o for o in history if o.kind is Kind.WRITE and o.outcome is Outcome.OK][-1].argument
+    late = [read(end / 2 + number, end + 5, last) for number in range(40)]
+    closing = [write(end + 1, end + 2, "closing"), read(end + 3, end + 4, "closing")]
+    assert check_key("k", [*history, *late, *closing]) is None
+    stale = read(end + 3, end + 5, last)
+    assert check_key("k", [*history, *late, *closing, stale]) is not None
