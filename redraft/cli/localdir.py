@@ -28,6 +28,7 @@ from redraft.base.errors import ConfigError, DirectoryError
 from redraft.base.limits import NODES_MAX
 
 HOST = "127.0.0.1"
+MEMORY = "local.json"
 FORMAT = 1
 OWN_SETTINGS = ("listen", "advertise", "cluster", "cluster_secret_file", "dir", "engine", "groups")
 """What `redraft local` decides itself; other settings reach its nodes from the file and the environment."""
@@ -110,7 +111,7 @@ class LocalDirectory:
             _write(self._secret, secrets.token_hex(32) + "\n", mode=0o600)
         if self.new:
             text = json.dumps({"format": FORMAT, **asdict(self.shape)}, indent=2)
-            _write(self.path / "local.json", text + "\n")
+            _write(self.path / MEMORY, text + "\n")
         for number in range(1, self.shape.nodes + 1):
             values = self._values(number, extra) | {"cluster_secret_file": str(self._secret.absolute())}
             head = f"# Node {number} of {self.path.absolute()}; each `redraft local` rewrites this file.\n"
@@ -166,7 +167,7 @@ def _lock(path: Path) -> int:
 
 
 def _remembered(path: Path) -> Shape | None:
-    file = path / "local.json"
+    file = path / MEMORY
     try:
         values = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
         if values.pop("format", None) != FORMAT:

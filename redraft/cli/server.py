@@ -18,6 +18,8 @@ import trio
 from redraft import __version__
 from redraft.base.config import Config
 from redraft.base.configload import load_config, unknown_variables
+from redraft.base.errors import DirectoryError
+from redraft.cli.localdir import MEMORY
 from redraft.cli.logs import start_logging
 from redraft.cli.options import SectionedCommand, setting_flags
 from redraft.cli.ports import check_ports
@@ -48,6 +50,10 @@ def server(config_file: Path | None, stop_with_stdin: bool, **flags: str | None)
     """
     config = load_config(flags, file=config_file, environ=os.environ)
     start_logging(config.log_level)
+    if (config.dir / MEMORY).exists():
+        raise DirectoryError(
+            f"{config.dir} is a directory of `redraft local`: run that, or choose another with --dir."
+        )
     check_ports([config], "choose another address with --listen")
     trio.run(_run, config, stop_with_stdin)
     log.info("stopped")

@@ -97,6 +97,14 @@ def test_main_tells_that_nobody_answers(capsys: pytest.CaptureFixture[str], comm
     assert f"No node answers at {at} (connection refused)." in complaint(capsys, command, "--at", at)
 
 
+def test_main_keeps_a_server_out_of_a_local_directory(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A node never mixes its files into the directory of a whole local cluster."""
+    (tmp_path / "local.json").touch()
+    assert "is a directory of `redraft local`" in complaint(capsys, "server", "--dir", str(tmp_path))
+
+
 def test_main_tells_wrong_usage_with_exit_code_two(capsys: pytest.CaptureFixture[str]) -> None:
     """A flag that does not exist is click's to tell."""
     assert run(["local", "--replicas", "3"]) == 2

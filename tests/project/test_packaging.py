@@ -105,7 +105,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert "$ python -m pip install '.[test]' && pytest\n" in readme
     assert "pytest" in script
-    assert any(line.startswith("python -m pip install -q '.[test]'") for line in script)
+    assert "python -m pip install '.[test]'" in script
 
 
 def redraft_lines() -> list[str]:
