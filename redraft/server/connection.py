@@ -150,6 +150,8 @@ class Connection:
                 return
         front.bytes_in += size
         self._start(data, 0)
+        if self._readable and not self.busy:
+            self.advance()  # the buffer was full: what is behind it makes no event of its own
 
     # ---- taking commands ----
 

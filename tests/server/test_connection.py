@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import socket
 
 import pytest
 
 from redraft.accel.scan import key_slot
+from redraft.server.limits import READ_BYTES
 from tests.server.harness import Client, Site, request
 
 GROUPS = {1: b"k13", 2: b"k1", 3: b"k0"}
@@ -118,6 +120,15 @@ def test_large_values_arrive_in_pieces_and_leave_in_pieces(site: Site) -> None:
     client.send(request("GET", "big"))
     client.expect(b"$5000000\r\n" + value + b"\r\n")
     assert site.front.bytes_waiting == 0
+
+
+@pytest.mark.parametrize("size", [READ_BYTES, 2 * READ_BYTES, 3 * READ_BYTES - 1])
+def test_value_that_is_there_at_once_is_read_at_once(site: Site, size: int) -> None:
+    """A request larger than one read that arrived whole: there is one event, and no other will come."""
+    client = site.client()
+    client.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    client.sock.sendall(request("SET", "big", bytes(size)))
+    client.expect(b"+OK\r\n")
 
 
 def test_command_of_very_many_arguments_is_scanned_in_linear_time(site: Site) -> None:
