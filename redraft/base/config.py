@@ -14,6 +14,7 @@ from typing import Literal, Self
 
 from redraft.base.address import Address
 from redraft.base.limits import (
+    ENTRY_BYTES_MAX,
     GIB,
     GROUPS_MAX,
     KIB,
@@ -22,6 +23,7 @@ from redraft.base.limits import (
     PORT_MAX,
     PRIMARY_PORT_OFFSET,
     REPLICA_PORT_OFFSET,
+    REQUEST_BYTES_MAX,
     TICK_MS,
     VALUE_BYTES_MAX,
 )
@@ -219,7 +221,7 @@ class Config:
         """Commands are gathered into one entry up to this size (a larger command is an entry of its
         own).""",
         low=4 * KIB,
-        high=64 * MIB,
+        high=ENTRY_BYTES_MAX,
     )
     entry_commands_max: int = setting(
         4096,
@@ -320,6 +322,7 @@ class Config:
         CLIENTS,
         "Unread request bytes of one client; more than `proto_max_bulk_len`.",
         low=1 * MIB,
+        high=REQUEST_BYTES_MAX,
         live=True,
     )
     client_output_buffer_limit: int = setting(
@@ -371,7 +374,7 @@ class Config:
         choices=("always",),
     )
     log_segment_bytes: int = setting(
-        64 * MIB, SIZE, LOG, "Size of a log file, preallocated.", low=64 * KIB, high=4 * GIB
+        64 * MIB, SIZE, LOG, "Size of a log file, preallocated.", low=4 * MIB, high=4 * GIB
     )
     log_cache_bytes: int = setting(
         128 * MIB, SIZE, LOG, "Recent entries kept in memory for followers that are a little behind.", low=0

@@ -35,8 +35,11 @@ READ_BYTES: Final = 256 * KIB  # one recv of a client's or a peer's socket
 ROUND_COMMANDS_MAX: Final = 16 * KIB  # commands a connection may have out at once
 VALUE_BYTES_MAX: Final = 512 * MIB  # Redis's own limit of one string
 
+REQUEST_BYTES_MAX: Final = GIB  # the most `client_query_buffer_limit` may be: one command with all it has
+ENTRY_BYTES_MAX: Final = 16 * MIB  # the most `entry_bytes_max` may be: what a large command rides with
+
 # Peers.
-FRAME_BYTES_MAX: Final = GIB  # a whole message put together from its chunks
+FRAME_BYTES_MAX: Final = GIB + 64 * MIB  # a whole message put together from its chunks
 CHUNK_BYTES: Final = 256 * KIB  # larger messages are cut, so that liveness frames can go between
 HANDSHAKE_BYTES_MAX: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_MS: Final = 2000
@@ -45,16 +48,18 @@ DIAL_BACKOFF_LAST_MS: Final = 500
 
 # The node's clockwork.
 TICK_MS: Final = 20  # drives every timer of the node; nothing is timed finer
-APPLY_SLICE_BYTES: Final = 4 * MIB  # applied before heartbeats are looked at again (whole entries)
+APPLY_SLICE_BYTES: Final = 256 * KIB  # applied before frames are looked at again (whole entries)
 EXPIRE_KEYS_MAX: Final = 1000  # keys one expiry entry removes
 
 # The log: space a full disk must still have for terms, votes and the hand-over of leadership.
 LOG_EMERGENCY_BYTES: Final = MIB
-LOG_RECORD_BYTES_MAX: Final = GIB
+LOG_RECORD_BYTES_MAX: Final = GIB + 32 * MIB  # one entry
 
 assert PRIMARY_PORT_OFFSET < REPLICA_PORT_OFFSET < PEER_PORT_OFFSET < PORT_MAX
 assert CHUNK_BYTES <= FRAME_BYTES_MAX
 assert HANDSHAKE_BYTES_MAX <= CHUNK_BYTES, "a handshake is one frame"
 assert SECRET_BYTES_MAX < HANDSHAKE_BYTES_MAX
-assert VALUE_BYTES_MAX < LOG_RECORD_BYTES_MAX <= FRAME_BYTES_MAX, "what can be logged can be sent"
+assert REQUEST_BYTES_MAX + ENTRY_BYTES_MAX < LOG_RECORD_BYTES_MAX < FRAME_BYTES_MAX, (
+    "what is taken can be sent"
+)
 assert DIAL_BACKOFF_FIRST_MS <= DIAL_BACKOFF_LAST_MS
