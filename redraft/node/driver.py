@@ -74,3 +74,4 @@ class Driver:
     def _tick(self) -> None:
         for tick in self._ticks:
             tick()
+        self._reactor.set_interval((IDLE_TICK_MS if self._node.drained else TICK_MS) / 1000)

@@ -102,6 +102,10 @@ class Reactor:
         self._interval_s = interval_s
         self._tick_at = monotonic() + interval_s
 
+    def set_interval(self, interval_s: float) -> None:
+        """Ticks come `interval_s` apart after the next one."""
+        self._interval_s = interval_s
+
     @contextmanager
     def attention(self) -> Iterator[None]:
         """While the block runs, other Trio tasks are served soon (a handshake's, say), at some cost."""
