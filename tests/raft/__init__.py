@@ -1,1 +1,1 @@
-"""Tests of the consensus core; `group` scripts a few nodes by hand, `world` simulates them from a seed."""
+"""Tests of the consensus core; `group` scripts a few nodes by hand, `history` simulates them from a seed."""

@@ -421,7 +421,7 @@ def test_config_refuses_limits_that_contradict_each_other() -> None:
         {"append_bytes_max": 2, "inflight_bytes_max": 1},
     ):
         with pytest.raises(ConfigError):
-            RaftConfig(**wrong)  # type: ignore[arg-type]
+            RaftConfig(**wrong)
 
 
 def test_log_of_figure_7_is_written_as_the_paper_writes_it() -> None:

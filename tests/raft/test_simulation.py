@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.raft.history import History
 from tests.raft.memory_log import terms_of
-from tests.raft.world import FAIR, Weather, World
+from tests.raft.world import FAIR, Weather
 
-STORM = Weather(lose=0.1, double=0.05, overtake=0.15, crash=0.01, cut=0.02, pause=0.01, slow_sync=0.05)
+STORM = Weather(
+    lose=0.1, double=0.05, overtake=0.15, crash=0.01, cut=0.02, pause=0.01, slow_sync=0.05, stall=0.05
+)
 
 
-def settle(world: World) -> None:
+def settle(world: History) -> None:
     """After a fair while there is one leader, all logs are equal, and all is committed."""
     before = world.checks.commit_index
     world.clear_up()
@@ -25,7 +28,7 @@ def settle(world: World) -> None:
 def test_group_of_three_is_safe_and_recovers(seed: int, lease: bool) -> None:
     """Crashes, cuts, pauses and slow disks: figure 3 holds, no read is stale, and it goes on afterwards."""
     print(f"seed {seed} lease {lease}")
-    world = World(seed, lease=lease)
+    world = History(seed, lease=lease)
     world.live(15_000.0)
     settle(world)
     assert world.reads_done
@@ -35,7 +38,7 @@ def test_group_of_three_is_safe_and_recovers(seed: int, lease: bool) -> None:
 def test_group_of_five_is_safe_and_recovers(seed: int) -> None:
     """As above, with more ways to disagree."""
     print(f"seed {seed}")
-    world = World(seed, size=5, lease=seed % 2 == 1)
+    world = History(seed, size=5, lease=seed % 2 == 1)
     world.live(8_000.0)
     settle(world)
 
@@ -44,16 +47,27 @@ def test_group_of_five_is_safe_and_recovers(seed: int) -> None:
 def test_group_in_a_storm_is_safe_and_recovers(seed: int) -> None:
     """So bad that hardly anything is committed: safety must not depend on progress."""
     print(f"seed {seed}")
-    world = World(seed, size=3 if seed % 2 else 5, lease=seed % 4 < 2, weather=STORM)
+    world = History(seed, size=3 if seed % 2 else 5, lease=seed % 4 < 2, weather=STORM)
     world.live(8_000.0)
     settle(world)
+
+
+@pytest.mark.parametrize("seed", range(400, 412))
+def test_reads_are_never_stale_in_a_leaders_worst_moments(seed: int) -> None:
+    """Stalled links, fast restarts, transfers and stops, with dense reads at whoever believes to lead."""
+    lease = seed % 3 != 0
+    print(f"seed {seed} lease {lease}")
+    world = History(seed, lease=lease, weather=FAIR)
+    for _ in range(8):
+        world.drill()
+    assert world.reads_done > 500
 
 
 @pytest.mark.parametrize("seed", range(300, 305))
 def test_group_in_fair_weather_elects_once(seed: int) -> None:
     """Nothing goes wrong: one term, one leader, everything committed."""
     print(f"seed {seed}")
-    world = World(seed, weather=FAIR)
+    world = History(seed, weather=FAIR)
     world.live(10_000.0)
     assert len(world.checks.leader_of) == 1
     assert world.checks.commit_index > world.proposed - 20
@@ -64,7 +78,7 @@ def test_world_is_reproducible_from_its_seed() -> None:
     """Two runs of one seed are the same run."""
     runs = []
     for _ in range(2):
-        world = World(7)
+        world = History(7)
         world.live(5_000.0)
         runs.append((world.checks.chosen, world.checks.leader_of, world.reads_done))
     assert runs[0] == runs[1]
