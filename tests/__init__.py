@@ -1,1 +1,1 @@
-"""The test suites, one folder per package; `tests.cluster` is also what `benchmarks/` starts clusters with."""
+"""The test suites, one folder per package; `benchmarks/` starts its clusters with `tests.cluster` too."""
