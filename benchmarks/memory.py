@@ -1,7 +1,8 @@
 """`python -m benchmarks.memory`: what a key costs in memory, redraft beside redis-server.
 
 Resident memory is read at a half and at all of the keys: the difference is what one more key costs,
-without the interpreter, the buffers and the part of the log that is kept in memory whatever the number.
+without the interpreter and the buffers.  Redraft runs with a small `log_cache_bytes`: recent entries
+are kept in memory up to that (128 MiB by default) however many keys there are, and are counted apart.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from benchmarks.results import write_json
 from benchmarks.systems import Redis, Redraft
 
 KEY_BYTES = 16
+LOG_CACHE = "4mb"
 
 
 @click.command()
@@ -38,7 +40,7 @@ def main(keys: int, sizes: list[int], json_path: Path | None, parent: Path | Non
     rows = []
     for size in sizes:
         base = 0.0
-        for system in (Redis(parent), Redraft(parent, groups=3)):
+        for system in (Redis(parent), Redraft(parent, groups=3, flags=("--log-cache-bytes", LOG_CACHE))):
             with console.status(f"{system.name}: {size} bytes"), system:
                 empty = resident(system)
                 half = keys // 2
