@@ -365,14 +365,6 @@ class Config:
         live=True,
     )
 
-    fsync: str = setting(
-        "always",
-        WORD,
-        LOG,
-        """When the log is synced: `always` before a write counts as stored on a node (many writes share
-        one sync).""",
-        choices=("always",),
-    )
     log_segment_bytes: int = setting(
         64 * MIB, SIZE, LOG, "Size of a log file, preallocated.", low=4 * MIB, high=4 * GIB
     )

@@ -27,6 +27,9 @@ from redraft.base.errors import DamagedError, DirectoryError
 
 FORMAT: Final = 1
 LOCK, IDENTITY, LOG = "lock", "identity", "log"
+OWN: Final = frozenset((LOCK, IDENTITY, LOG, IDENTITY + ".new"))
+MOUNT_POINT: Final = "lost+found"
+"""What a fresh file system has in its root."""
 IDENTITY_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -136,6 +139,7 @@ def _read(path: Path) -> Identity:
                 f"Data directory {path} has a log but no file {IDENTITY}: restore that file, "
                 "or start the node in an empty directory and join it as a new node."
             ) from None
+        _refuse_foreign(path)
         return Identity(FORMAT, secrets.token_hex(20), 0)
     line, newline, checksum = content.partition(b"\n")
     if checksum != b"%08x\n" % zlib.crc32(line + newline):
@@ -155,6 +159,18 @@ def _read(path: Path) -> Identity:
             "use the redraft that wrote it, or a newer one."
         )
     return identity
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A first start wants a directory of its own: somebody else's files are not to be mixed with a node's."""
+    foreign = sorted(
+        each.name for each in path.iterdir() if each.name not in OWN and each.name != MOUNT_POINT
+    )
+    if foreign:
+        raise DirectoryError(
+            f"Data directory {path} holds other files ({foreign[0]}) and no node: "
+            "choose an empty directory with --dir."
+        )
 
 
 def _replace(path: Path, content: bytes) -> None:

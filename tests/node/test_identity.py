@@ -118,3 +118,11 @@ def test_identity_directory_that_cannot_be_written(
         with pytest.raises(DirectoryError, match=words):
             DataDirectory.open(tmp_path)
     DataDirectory.open(tmp_path).close()
+
+
+def test_identity_refuses_a_directory_full_of_somebody_elses_files(tmp_path: Path) -> None:
+    """A first start in the wrong place is told so, and leaves the place as it was."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DirectoryError, match=r"holds other files \(thesis.tex\) and no node"):
+        DataDirectory.open(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} <= {"thesis.tex", "lock"}
