@@ -40,8 +40,8 @@ Route = tuple[int, int, int]
 APPLY_SLICE_BYTES = 256 * 1024
 EAGER_PART = 4
 """What waits goes out behind an unanswered batch once it is this part of a full entry."""
-REASK_MS = 150.0
-"""How long a follower waits for its leader's read index before it asks again under a fresh id."""
+INCARNATION_SHIFT = 32
+"""The upper half of an asking's id is this node's incarnation: no answer to an earlier life fits."""
 
 
 class Host(Protocol):
@@ -51,6 +51,7 @@ class Host(Protocol):
     incarnation: int
     config: Config
 
+    def submit(self, request: Request) -> None: ...
     def send(self, peer: int, group: int, message: NodeMessage) -> None: ...
     def link_session(self, peer: int) -> int: ...
     def leader_claim(self, group: int) -> tuple[int, int]: ...
@@ -72,6 +73,7 @@ class Lane:
         "_expiry_index",
         "_forwarded_reads",
         "_host",
+        "_reask",
         "_retry",
         "_route",
         "group",
@@ -96,9 +98,14 @@ class Lane:
         self.reader = Reader(asked_max=config.inflight_reads_max)
         self._route: Route | None = None
         self._retry = False
-        self._ask_id = 0
+        self._reask = False
+        self._ask_id = host.incarnation << INCARNATION_SHIFT
         self._expiry_index = 0
         self._forwarded_reads: dict[int, ReadBatch] = {}
+
+    def __hash__(self) -> int:
+        """By group, not by address: a run from a seed takes lanes in the same order every time."""
+        return self.group_id
 
     # ---- requests ----
 
@@ -158,6 +165,7 @@ class Lane:
             for part in self.origin.inflight.values():
                 part.route = None
         self._route = route
+        self._expiry_index = 0  # the entry it waits for may have been lost with its leader
         self.reader.reset()
         for batch in self._forwarded_reads.values():
             self.reader.pending[:0] = batch.requests
@@ -327,10 +335,12 @@ class Lane:
             self.reader.answered(message.request_id, message.read_index, message.clock_ms)
             self.run_reads()
             self._host.touch(self)
+        else:
+            self._reask = True
 
     def on_forward_read(self, peer: int, message: ForwardRead) -> None:
         """Reads of a node that has no replica; executed here like this node's own."""
-        self.submit(ForwardedRead(self._host, peer, self.group_id, message))
+        self._host.submit(ForwardedRead(self._host, peer, self.group_id, message))
 
     def on_read_reply(self, message: ReadReply) -> None:
         """Replies to reads this node forwarded."""
@@ -421,20 +431,22 @@ class Lane:
         """Look after what waits: too long, for an expiry, or for an answer that was lost."""
         config, reader = self._host.config, self.reader
         self.origin.expire(now_ms, config.leader_wait_ms, config.request_timeout_ms)
-        reader.expire(now_ms, config.leader_wait_ms)
         for batch in self._forwarded_reads.values():
             if now_ms - batch.asked_ms > config.leader_wait_ms:
                 reader.pending.extend(batch.requests)  # too old for another try: answered just below
                 batch.requests = []
         self._forwarded_reads = {key: batch for key, batch in self._forwarded_reads.items() if batch.requests}
+        reader.expire(now_ms, config.leader_wait_ms)
         if reader.unexpired and self.replica is not None:
             self._ask_expiry(self.replica)
         if self._retry:  # refused by a node that does not lead (yet): the next pump sends everything again
             self._retry, self._route = False, None
-        if reader.asked and now_ms - reader.asked[0].asked_ms > REASK_MS:
-            leads = self.replica is not None and self.replica.leads
-            if not leads:
+        leads = self.replica is not None and self.replica.leads
+        if reader.asked and not leads:  # refused, or forgotten by a leader that was about to hand over?
+            waits_long = now_ms - reader.asked[0].asked_ms > config.election_timeout_ms
+            if self._reask or waits_long:
                 reader.reset()
+        self._reask = False
         self._host.touch(self)
 
     def sweep(self) -> None:

@@ -7,6 +7,7 @@ time is the entry's clock and chance its seed.  Sessions decide which parts exec
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from redraft.commands.context import Context
@@ -16,6 +17,8 @@ from redraft.raft.log import LogView
 from redraft.raft.types import EntryKind
 from redraft.replica.part import decode_header, decode_parts
 from redraft.replica.sessions import Sessions
+
+log = logging.getLogger("redraft.replica")
 
 EXPIRE_KEYS_MAX = 1000
 """Keys one EXPIRE entry removes; the sweep proposes another while more are due."""
@@ -61,7 +64,11 @@ class Applier:
         """Execute reads on the applied state; ExpiredKeyError when one meets a key past its deadline."""
         context = self._context
         context.begin(now_ms=clock_ms, seed=0, write=False, deny_oom=False)
-        return execute_batch(context, data, marks)
+        try:
+            return execute_batch(context, data, marks)
+        finally:
+            if context.bugs:
+                self._tell_bugs("a read")
 
     def _apply_parts(self, payload: bytes, answers: list[Answer]) -> None:
         header = decode_header(payload)
@@ -78,9 +85,17 @@ class Applier:
                 replies = execute_batch(context, part.commands, part.marks)
                 session.replies[part.sequence] = replies
             answers.append(Answer(part.origin, part.incarnation, part.sequence, replies))
+        if context.bugs:
+            self._tell_bugs(f"entry {self.applied_index + 1}")
 
     def _apply_expire(self, payload: bytes) -> None:
         header = decode_header(payload)
         assert header.clock_ms >= self.clock_ms, "a group's clock never runs back"
         self.clock_ms = header.clock_ms
         self.expired_keys += self.keyspace.expire_due(header.clock_ms, EXPIRE_KEYS_MAX)
+
+    def _tell_bugs(self, where: str) -> None:
+        """A handler failed as it should not: its command was undone and answered with an error everywhere."""
+        bugs = self._context.bugs
+        log.error("%d commands of %s failed by a bug, the first with:", len(bugs), where, exc_info=bugs[0])
+        bugs.clear()

@@ -72,7 +72,8 @@ class Reader:
             if batch.ask_id == ask_id:
                 self.asked.remove(batch)
                 batch.index, batch.clock_ms = index, clock_ms
-                self.ready.append(batch)
+                if batch.requests:
+                    self.ready.append(batch)
                 return
 
     def reset(self) -> None:
@@ -116,3 +117,5 @@ class Reader:
                 requests[:] = kept
                 for request in dropped:
                     request.fail(CLUSTERDOWN)
+        if any(not batch.requests for batch in self.ready):
+            self.ready = deque(batch for batch in self.ready if batch.requests)

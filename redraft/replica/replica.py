@@ -45,6 +45,10 @@ class Replica:
         self._known = (0, 0)
         self._started_index = 0
 
+    def __hash__(self) -> int:
+        """By group, not by address: a run from a seed takes replicas in the same order every time."""
+        return self.group.group_id
+
     @property
     def leads(self) -> bool:
         """Whether this node is the group's leader (its term may not have committed anything yet)."""

@@ -129,10 +129,12 @@ class Link:
 
     def __init__(self, session: int) -> None:
         self.session = session
+        self.closed = False
         self.queue: deque[tuple[int, Any]] = deque()
 
     def send(self, group: int, message: Any) -> None:
-        self.queue.append((group, message))
+        if not self.closed:
+            self.queue.append((group, message))
 
     def flush(self) -> None:
         """Everything sent is on the network at once."""
@@ -140,13 +142,14 @@ class Link:
 
 @dataclass
 class BottleClock:
-    """Time of one node: shared monotonic time, a wall clock that may be off."""
+    """Time of one node: a monotonic clock that may run fast or slow, a wall clock that may be off."""
 
     cluster: Cluster
     offset_ms: float = 0.0
+    rate: float = 1.0
 
     def now_ms(self) -> float:
-        return self.cluster.now
+        return self.cluster.now * self.rate
 
     def wall_ms(self) -> float:
         return 1_700_000_000_000.0 + self.cluster.now + self.offset_ms
@@ -195,6 +198,14 @@ class Cluster:
     # ---- what happens to nodes ----
 
     def start(self, number: int) -> Node:
+        node = self.boot(number)
+        for other in self.nodes:
+            if other != number:
+                self.connect(number, other)
+        return node
+
+    def boot(self, number: int) -> Node:
+        """Start a node that has no links yet."""
         self.incarnations[number] += 1
 
         def make_applier(group: Group, view: LogView) -> Applier:
@@ -213,9 +224,6 @@ class Cluster:
             first_start=self.incarnations[number] == 1,
         )
         self.nodes[number] = node
-        for other in self.nodes:
-            if other != number:
-                self.connect(number, other)
         return node
 
     def crash(self, number: int) -> None:

@@ -86,3 +86,16 @@ def test_reader_answers_clusterdown_when_no_leader_confirms_in_time() -> None:
     reader.pending.append(pending)
     reader.expire(5000, 4000)
     assert [request.replies for request in (asked, ready, pending)] == [[CLUSTERDOWN]] * 3
+
+
+def test_reader_forgets_a_batch_all_of_whose_reads_were_refused() -> None:
+    """When its index is applied at last, there is nothing left to execute."""
+    reader = Reader(asked_max=2)
+    reader.pending.append(Asked())
+    reader.ask(1, 0, 0, 0.0)
+    reader.answered(1, 50, 0)
+    reader.pending.append(Asked())
+    reader.ask(2, 0, 0, 0.0)
+    reader.expire(5000, 4000)
+    reader.answered(2, 50, 0)
+    assert reader.readable(100) is None

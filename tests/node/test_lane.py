@@ -1,0 +1,201 @@
+"""A lane through changes of leader, restarts and lost answers: nothing stale, nothing stuck."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import pytest
+
+from redraft.commands import execute
+from redraft.commands.context import Context
+from redraft.commands.table import IDS
+from redraft.raft.messages import Pong
+from redraft.transport.messages import ForwardRead, ReadIndexReply
+from tests.node.bottle import Cluster
+
+
+def others(cluster: Cluster, number: int, group: int = 1) -> list[int]:
+    """The other voters of a group."""
+    return [voter for voter in cluster.map.groups[group - 1].voters if voter != number]
+
+
+def deliver(cluster: Cluster, sender: int, receiver: int) -> None:
+    """Hand over all that is under way in one direction."""
+    queue = cluster.links[sender, receiver].queue
+    while queue:
+        cluster.nodes[receiver].on_frame(sender, *queue.popleft())
+
+
+def test_lane_takes_no_answer_to_reads_of_its_earlier_life() -> None:
+    """A node without a replica restarts with a read under way: its first read gets its own answer."""
+    cluster = Cluster(size=4)
+    cluster.elect()
+    for key in (b"a", b"b"):
+        cluster.call(4, [b"SET", key, key], write=True)
+    leader = cluster.leader()
+    cluster.ask(4, [b"GET", b"a"], write=False)
+    cluster.nodes[4].flush()
+    deliver(cluster, 4, leader)
+    cluster.paused.update(others(cluster, leader))  # so that no round is confirmed
+    cluster.nodes[leader].flush()
+    cluster.crash(4)
+    cluster.start(4)
+    assert cluster.run(60, until=lambda: cluster.nodes[4].leader_of(1) == leader)
+    read = cluster.ask(4, [b"GET", b"b"], write=False)
+    cluster.run(60)
+    cluster.paused.clear()
+    assert cluster.run(5000, until=lambda: read.replies is not None)
+    assert read.replies == [b"$1\r\nb\r\n"]
+
+
+def test_lane_reads_on_no_round_that_was_sent_before_the_read_came() -> None:
+    """Each asking has a fresh round: an answer to an older one proves nothing about now (thesis §6.4)."""
+    cluster = Cluster()
+    cluster.elect()
+    leader = cluster.leader()
+    node = cluster.nodes[leader]
+    cluster.call(leader, [b"GET", b"a"], write=False)
+    session = node.liveness.peer_state(others(cluster, leader)[0])
+    read = cluster.ask(leader, [b"GET", b"a"], write=False)
+    node.flush()
+    for other in others(cluster, leader):
+        node.on_frame(other, 0, Pong(session.acked_round, session.sent_version, 0, 0))
+    node.flush()
+    assert read.replies is None
+    assert cluster.run(100, until=lambda: read.replies is not None)
+
+
+def test_lane_asks_again_for_reads_of_others_when_its_asking_was_refused() -> None:
+    """Reads that a peer sent to a node that leads no more are looked after like this node's own."""
+    cluster = Cluster(size=4)
+    cluster.elect()
+    leader = cluster.leader()
+    follower = others(cluster, leader)[0]
+    read = cluster.ask(4, [b"GET", b"a"], write=False)
+    cluster.nodes[4].flush()
+    group, message = cluster.links[4, leader].queue.pop()
+    assert isinstance(message, ForwardRead)
+    node = cluster.nodes[follower]
+    node.on_frame(4, group, message)
+    node.flush()
+    asking = cluster.links[follower, leader].queue.pop()[1]
+    node.on_frame(leader, group, ReadIndexReply(asking.request_id, False, 0, 0))
+    assert cluster.run(200, until=lambda: read.replies is not None)
+    assert read.replies == [b"$-1\r\n"]
+
+
+def test_lane_takes_an_answer_that_comes_late() -> None:
+    """A follower far away does not ask again so soon that each answer finds it asking anew."""
+    cluster = Cluster()
+    cluster.elect()
+    cluster.run(200)
+    leader = cluster.leader()
+    follower = others(cluster, leader)[0]
+    node = cluster.nodes[follower]
+    read = cluster.ask(follower, [b"GET", b"a"], write=False)
+    node.flush()
+    asking = cluster.links[follower, leader].queue.pop()[1]
+    for _ in range(20):  # 400 ms
+        cluster.now += 20
+        node.tick()
+        node.flush()
+    node.on_frame(leader, 1, ReadIndexReply(asking.request_id, True, 1, 0))
+    node.flush()
+    assert read.replies == [b"$-1\r\n"]
+
+
+def test_lane_goes_on_with_parts_of_others_after_a_hand_over_that_failed() -> None:
+    """Parts that waited when a hand-over began are proposed once it is given up."""
+    cluster = Cluster()
+    cluster.elect()
+    leader = cluster.leader()
+    node = cluster.nodes[leader]
+    target, other = others(cluster, leader)
+    write = cluster.ask(other, [b"INCR", b"n"], write=True)
+    cluster.nodes[other].flush()
+    deliver(cluster, other, leader)
+    cluster.paused.add(target)
+    node._transfer(cluster.map.groups[0], target, node.now_ms())
+    assert cluster.run(2000, until=lambda: write.replies is not None)
+    assert write.replies == [b":1\r\n"]
+
+
+def test_lane_serves_no_lease_read_in_a_term_it_began_to_hand_over() -> None:
+    """The target's election ignores what a lease rests on, so the lease is gone for the rest of the term."""
+    cluster = Cluster(settings={"read_mode": "lease"})
+    cluster.elect()
+    leader = cluster.leader()
+    node, group = cluster.nodes[leader], cluster.map.groups[0]
+    cluster.run(200)
+    assert node.lease_holds(group)
+    target = others(cluster, leader)[0]
+    cluster.paused.add(target)
+    node._transfer(group, target, node.now_ms())
+    assert cluster.run(1000, until=lambda: node.replicas[1].proposes)
+    assert not node.lease_holds(group)
+    cluster.paused.clear()
+
+
+def test_lane_expires_keys_after_its_own_expiry_entry_was_lost() -> None:
+    """An EXPIRE entry that was proposed and cut from the log is not waited for by the next leadership."""
+    cluster = Cluster(settings={"entry_bytes_max": 4096})
+    leader = cluster.map.groups[0].voters[0]  # who will lead again
+    assert cluster.run(20_000, until=lambda: cluster.leader() == leader)
+    cluster.call(1, [b"SET", b"a", b"1", b"PX", b"100"], write=True)
+    for other in others(cluster, leader):
+        cluster.partition(leader, other)
+    for number in range(10):
+        cluster.ask(leader, [b"SET", b"big", b"%d" % number + b"x" * 4096], write=True)
+        cluster.nodes[leader].flush()
+    cluster.run(8000)
+    cluster.heal()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == leader)
+    cluster.call(leader, [b"SET", b"b", b"1", b"PX", b"50"], write=True)
+    cluster.run(200)
+    assert cluster.call(leader, [b"GET", b"b"], write=False) == [b"$-1\r\n"]
+
+
+def test_lane_survives_a_read_that_waited_too_long_for_apply() -> None:
+    """A follower that got its read index and then nothing more: refused in time, and well afterwards."""
+    cluster = Cluster()
+    cluster.elect()
+    leader = cluster.leader()
+    follower, other = others(cluster, leader)
+    node = cluster.nodes[follower]
+    read = cluster.ask(follower, [b"GET", b"a"], write=False)
+    node.flush()
+    asking = cluster.links[follower, leader].queue.pop()[1]
+    ahead = node.replicas[1].applier.applied_index + 1
+    node.on_frame(leader, 1, ReadIndexReply(asking.request_id, True, ahead, 0))
+    cluster.partition(follower, leader)
+    cluster.partition(follower, other)
+    cluster.run(5000)
+    assert read.replies is not None
+    assert read.replies[0].startswith(b"-CLUSTERDOWN")
+    cluster.call(leader, [b"SET", b"a", b"1"], write=True)
+    cluster.heal()
+    cluster.run(3000)
+    assert cluster.call(follower, [b"GET", b"a"], write=False) == [b"$1\r\n1\r\n"]
+
+
+def test_lane_tells_of_a_bug_in_a_command_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler that fails as it should not: -ERR on every replica, a line in the log, no crash, no leak."""
+
+    def broken(_ctx: Context, _args: list[bytes]) -> bytes:
+        raise ZeroDivisionError
+
+    number = IDS[b"append"]
+    command = dataclasses.replace(execute._PLAIN[number], handler=broken)
+    monkeypatch.setitem(execute._PLAIN, number, command)
+    cluster = Cluster()
+    cluster.elect()
+    with caplog.at_level(logging.ERROR, "redraft.replica"):
+        replies = cluster.call(1, [b"APPEND", b"a", b"1"], [b"SET", b"b", b"2"], write=True)
+        cluster.run(200)
+    assert replies[0].startswith(b"-ERR")
+    assert replies[1] == b"+OK\r\n"
+    assert len(caplog.records) == 3
+    assert all(not node.replicas[1].applier._context.bugs for node in cluster.nodes.values())
