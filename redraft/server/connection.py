@@ -13,6 +13,7 @@ Must not know: what commands mean (that is `routing`), what a group is.
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 from contextlib import suppress
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from redraft.server.frontend import FrontEnd
     from redraft.server.port import Port
+
+log = logging.getLogger("redraft.server")
 
 EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _HANGUP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -139,14 +142,14 @@ class Connection:
         except BlockingIOError:
             self._readable = False
             return
-        except OSError:
-            self.close()
+        except OSError as error:
+            self._broken(error)
             return
         size = len(data)
         if size < READ_BYTES:
             self._readable = self._hung
             if not size:
-                self.close()
+                self._ended()
                 return
         front.bytes_in += size
         self._start(data, 0)
@@ -193,11 +196,11 @@ class Connection:
             except BlockingIOError:
                 self._readable = False
                 return None
-            except OSError:
-                self.close()
+            except OSError as error:
+                self._broken(error)
                 return None
             if not data:
-                self.close()
+                self._ended()
                 return None
             if len(data) < wanted:
                 self._readable = self._hung
@@ -323,8 +326,8 @@ class Connection:
         output = self._output
         try:
             output.write(data)
-        except OSError:
-            self.close()
+        except OSError as error:
+            self._broken(error)
             return
         if output.waiting:
             front.slow(self, min(output.waiting, len(data)))
@@ -355,8 +358,8 @@ class Connection:
         before = self._output.waiting
         try:
             self._output.drain()
-        except OSError:
-            self.close()
+        except OSError as error:
+            self._broken(error)
             return
         self.front.bytes_waiting -= before - self._output.waiting
         if not self._output.waiting:
@@ -372,6 +375,14 @@ class Connection:
             for _ in range(READS_PER_TURN):
                 if not self._recv(BULK_READ_BYTES):
                     break
+
+    def _ended(self) -> None:
+        log.debug("client %d at %s has closed", self.number, self.address)
+        self.close()
+
+    def _broken(self, error: OSError) -> None:
+        log.debug("client %d at %s is gone: %s", self.number, self.address, error.strerror or error)
+        self.close()
 
     # ---- what others ask ----
 
