@@ -164,7 +164,7 @@ class Redraft(_SpeaksRedis):
         self.cluster: Cluster | None = None
 
     def _start(self) -> None:
-        command = redraft_command("--groups", str(self.groups), *self._flags)
+        command = redraft_command("--groups", str(self.groups), "--log-level", "debug", *self._flags)
         self.cluster = Cluster(self.directory, size=self.nodes, command=command)
         self.cluster.start()
 
