@@ -431,6 +431,8 @@ class Lane:
         """Look after what waits: too long, for an expiry, or for an answer that was lost."""
         config, reader = self._host.config, self.reader
         self.origin.expire(now_ms, config.leader_wait_ms, config.request_timeout_ms)
+        if self.origin.owes_acknowledgement and self._route is not None:
+            self._send_part(self.origin.acknowledge(now_ms), self._route)
         for batch in self._forwarded_reads.values():
             if now_ms - batch.asked_ms > config.leader_wait_ms:
                 reader.pending.extend(batch.requests)  # too old for another try: answered just below

@@ -146,7 +146,7 @@ class Node:
                     ),
                     random=rng.random,
                     now_ms=now,
-                    may_vote_from_ms=0.0 if first_start else now + config.election_timeout_ms,
+                    may_vote_from_ms=self._may_vote_from(group, now, first_start=first_start),
                     vouched_ms=partial(self._vouched_ms, group.group_id),
                 )
                 replica = Replica(group, raft, make_applier(group, view), lambda: rng.getrandbits(64))
@@ -166,6 +166,11 @@ class Node:
             ReadReply: lambda _peer, group, message: self.lanes[group].on_read_reply(message),
             ExpireRequest: lambda _peer, group, _message: self.lanes[group].on_expire_request(),
         }
+
+    def _may_vote_from(self, group: Group, now: float, *, first_start: bool) -> float:
+        """A restarted node forgot whom it promised a lease: it votes for nobody while one may last."""
+        alone = len(group.voters) == 1
+        return 0.0 if first_start or alone else now + self.config.election_timeout_ms
 
     # ---- inputs ----
 
@@ -218,8 +223,8 @@ class Node:
         now = self.now_ms()
         self._tick_raft(now)
         if self._busy:
-            self._busy = {lane for lane in self._busy if not lane.idle}
-        for lane in self._busy:
+            self._busy = {lane for lane in self._busy if not lane.idle or lane.origin.owes_acknowledgement}
+        for lane in list(self._busy):  # an answer may bring the next request, for another lane
             lane.tick(now)
         if now - self._pinged_ms >= self.config.heartbeat_ms - TICK_MS / 2:
             self._heartbeat(now)
@@ -358,6 +363,8 @@ class Node:
             if raft.next_deadline_ms() <= now:
                 raft.tick(now)
                 self._after_step(replica)
+                if replica.parts:  # they may have waited for a hand-over that was given up
+                    self._touched.add(self.lanes[replica.group.group_id])
 
     def _ping(self, now: float) -> int:
         return self.liveness.open_round(now, self._clock.wall_ms(), self._flags())
@@ -391,15 +398,19 @@ class Node:
     # ---- leaders where they should be ----
 
     def _usable(self, voter: int, group: Group, now: float) -> bool:
+        """Whether a voter may lead: linked for a while, caught up, willing, its clock near the median."""
         if voter == self.node_id:
-            return True
+            return self._log.has_room(0) and self._near_median(0.0)
         if voter not in self._links or now - self._linked_since[voter] < SETTLED_MS:
             return False
         raft = self.replicas[group.group_id].raft
         progress = raft.progress.get(voter)
-        flags = self.liveness.peer_state(voter).flags
-        willing = not flags & (DISK_FULL | STOPPING)
+        peer = self.liveness.peer_state(voter)
+        willing = not peer.flags & (DISK_FULL | STOPPING) and self._near_median(peer.wall_offset_ms)
         return willing and progress is not None and progress.match_index >= raft.commit_index
+
+    def _near_median(self, wall_offset_ms: float) -> bool:
+        return abs(wall_offset_ms - self.wall_offset_ms) <= self.config.clock_offset_max_ms
 
     def _balance(self, now: float) -> None:
         if now - self.started_ms < SETTLED_MS:

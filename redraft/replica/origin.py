@@ -23,6 +23,9 @@ MISCONF = (
     b"-MISCONF Errors writing to the log: the disk is full. Not executed; free space on the leader's disk\r\n"
 )
 
+KEPT_BYTES_MAX = 64 * 1024
+"""An idle origin acknowledges replies of more bytes by an empty part: every replica keeps them till then."""
+
 
 @dataclass(slots=True)
 class SentPart:
@@ -44,10 +47,12 @@ class Origin:
         "_commands_max",
         "_incarnation",
         "_low",
+        "_marked",
         "_next",
         "_node_id",
         "_registered",
         "inflight",
+        "owes_acknowledgement",
         "pending",
         "pending_bytes",
     )
@@ -59,7 +64,9 @@ class Origin:
         self._commands_max = commands_max
         self._next = 1
         self._low = 1
+        self._marked = 1  # acknowledged_below of the last part
         self._registered = False
+        self.owes_acknowledgement = False
         self.pending: deque[Request] = deque()
         self.pending_bytes = 0
         self.inflight: dict[int, SentPart] = {}
@@ -71,9 +78,15 @@ class Origin:
 
     def form(self, now_ms: float) -> SentPart | None:
         """Freeze what is pending into the next part, up to the batch limits; None when nothing is pending."""
+        return self._form(now_ms) if self.pending else None
+
+    def acknowledge(self, now_ms: float) -> SentPart:
+        """Form a part without commands, so that the group forgets the replies of those before it."""
+        assert self.owes_acknowledgement
+        return self._form(now_ms)
+
+    def _form(self, now_ms: float) -> SentPart:
         pending = self.pending
-        if not pending:
-            return None
         requests: list[Request] = []
         size = commands = 0
         while pending and size < self._bytes_max and commands < self._commands_max:
@@ -82,11 +95,13 @@ class Origin:
             size += len(request.data)
             commands += request.count
         self.pending_bytes -= size
+        self.owes_acknowledgement = False
+        self._marked = self._acknowledged_below()
         data = encode_part(
             self._node_id,
             self._incarnation,
             self._next,
-            self._acknowledged_below(),
+            self._marked,
             not self._registered,
             [mark(request.count, request.proto) for request in requests],
             [request.data for request in requests],
@@ -108,6 +123,9 @@ class Origin:
             request.complete(replies[at : at + count])
             at += count
         assert at == len(replies), "a part was answered with another number of replies than it has commands"
+        if not self.inflight and not self.pending:
+            several = self._next - self._marked > 1
+            self.owes_acknowledgement = several or sum(map(len, replies)) > KEPT_BYTES_MAX
 
     def refuse(self, sequence: int, error: bytes) -> bool:
         """The leader kept a part out of its log: fail it if it was never sent elsewhere; say if so.

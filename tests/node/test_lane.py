@@ -199,3 +199,18 @@ def test_lane_tells_of_a_bug_in_a_command_and_goes_on(
     assert replies[1] == b"+OK\r\n"
     assert len(caplog.records) == 3
     assert all(not node.replicas[1].applier._context.bugs for node in cluster.nodes.values())
+
+
+def test_lane_keeps_no_large_replies_of_an_idle_origin() -> None:
+    """Replies wait in every replica's state for the origin's next part: when they are large, not for long."""
+    cluster = Cluster()
+    cluster.elect()
+    large = b"x" * 100_000
+    for number in cluster.nodes:
+        cluster.call(number, [b"SET", b"a", large], [b"GET", b"a"], write=True)
+    cluster.run(300)
+    for node in cluster.nodes.values():
+        sessions = node.replicas[1].applier.sessions._by_origin.values()
+        assert len(sessions) == 3
+        assert all(not any(session.replies.values()) for session in sessions)
+        assert node.drained
