@@ -5,7 +5,8 @@ all that was queued in one call.  Receiving drains the socket and hands each mes
 Invariants: once closed, no message is delivered and nothing is sent; frames queued then are lost, as
 a network loses them.  `on_close` is called exactly once after that, from the reactor and never from
 within `send`, `flush` or `close`, so that who calls these need not expect it.  A peer that does not
-read is cut off at `queue_bytes_max` (one frame more), a peer that breaks the grammar at once.
+read is cut off at `queue_bytes_max` (beside the largest frame that waits, or a link would be cut for
+what its node has to say, and again with the next link), a peer that breaks the grammar at once.
 
 Must not know what a message means, who else is linked, or how the connection came about.
 """
@@ -47,6 +48,7 @@ class Link:
 
     __slots__ = (
         "_blocked",
+        "_largest",
         "_on_close",
         "_on_message",
         "_queue",
@@ -88,6 +90,7 @@ class Link:
         self._queue = SendQueue()
         self._receiver = Receiver()
         self._blocked = False
+        self._largest = 0  # bytes of the largest frame added since the queue was empty
         _prepare(connection)
         reactor.register(connection.fileno(), self._ready, MASK)
 
@@ -104,10 +107,14 @@ class Link:
         """Queue an encoded message, which may be the same one for several links."""
         if self.closed:
             return
-        if self._queue.queued_bytes > self._queue_bytes_max:
-            self.close(f"the peer reads too slowly: {self._queue.queued_bytes} bytes wait")
-        else:
-            self._queue.add(frame, urgent)
+        before = self._queue.queued_bytes
+        if before - self._largest > self._queue_bytes_max:
+            self.close(f"the peer reads too slowly: {before} bytes wait")
+            return
+        self._queue.add(frame, urgent)
+        size = self._queue.queued_bytes - before
+        if size > self._largest or not before:
+            self._largest = size
 
     def flush(self) -> None:
         """Send what was queued, as far as the socket takes it."""

@@ -147,6 +147,19 @@ def test_link_cuts_off_who_does_not_read() -> None:
     pair.reactor.close()
 
 
+def test_link_is_not_cut_for_one_large_frame() -> None:
+    """What is larger than the limit goes out, and what follows it: else the next link would be cut too."""
+    pair = Pair(queue_bytes_max=1 << 20)
+    messages = [ForwardPart(bytes(8 << 20)), *[ForwardPart(b"more")] * 10]
+    for message in messages:
+        pair.a.send(1, message)
+    pair.settle()
+    assert pair.received[1] == messages
+    pair.a.close("test over")
+    pair.b.close("test over")
+    pair.reactor.close()
+
+
 def test_link_closed_by_its_reader_delivers_no_more() -> None:
     """When a message makes the node close the link, the messages behind it are not delivered."""
     pair = Pair()
