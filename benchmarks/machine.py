@@ -16,6 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+import redraft
+
 SYNCS = 200
 SYNC_BYTES = 4_096
 DISTURBED_LOAD = 0.3  # load average per core above which other programs spoil the figures
@@ -65,7 +67,7 @@ def facts(directory: Path) -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / (1 << 30):.1f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "redraft": _said("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
+        "redraft": f"{redraft.__version__} {_commit()}",
         "redis-server": _said("redis-server", "--version"),
         "etcd": _said("etcd", "--version"),
         "wrk": _said("wrk", "-v"),
@@ -101,6 +103,11 @@ def _said(*command: str) -> str:
     except FileNotFoundError:
         return "not installed"
     return ((ended.stdout or ended.stderr).splitlines() or ["unknown"])[0].strip()
+
+
+def _commit() -> str:
+    said = _said("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    return "" if said.startswith("fatal") else said
 
 
 def _file_system(directory: Path) -> str:
