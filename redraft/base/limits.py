@@ -40,6 +40,7 @@ ENTRY_BYTES_MAX: Final = 16 * MIB  # the most `entry_bytes_max` may be: what a l
 
 # Peers.
 FRAME_BYTES_MAX: Final = GIB + 64 * MIB  # a whole message put together from its chunks
+FORWARDED_REPLY_BYTES_MAX: Final = 768 * MIB  # replies to one part or batch of reads of another node
 CHUNK_BYTES: Final = 256 * KIB  # larger messages are cut, so that liveness frames can go between
 HANDSHAKE_BYTES_MAX: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_MS: Final = 2000
@@ -57,6 +58,7 @@ LOG_RECORD_BYTES_MAX: Final = GIB + 32 * MIB  # one entry
 
 assert PRIMARY_PORT_OFFSET < REPLICA_PORT_OFFSET < PEER_PORT_OFFSET < PORT_MAX
 assert CHUNK_BYTES <= FRAME_BYTES_MAX
+assert VALUE_BYTES_MAX < FORWARDED_REPLY_BYTES_MAX < FRAME_BYTES_MAX, "any one value can be forwarded"
 assert HANDSHAKE_BYTES_MAX <= CHUNK_BYTES, "a handshake is one frame"
 assert SECRET_BYTES_MAX < HANDSHAKE_BYTES_MAX
 assert REQUEST_BYTES_MAX + ENTRY_BYTES_MAX < LOG_RECORD_BYTES_MAX < FRAME_BYTES_MAX, (

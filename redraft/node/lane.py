@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from redraft.base.config import Config
+from redraft.base.limits import APPLY_SLICE_BYTES, FORWARDED_REPLY_BYTES_MAX
 from redraft.commands.keyspace import ExpiredKeyError
 from redraft.replica.apply import Answer
 from redraft.replica.origin import MISCONF, Origin, SentPart
@@ -37,7 +38,9 @@ from redraft.transport.messages import (
 Route = tuple[int, int, int]
 """(leader, term, link session): what a part or an asking was sent on; another route means: send again."""
 
-APPLY_SLICE_BYTES = 256 * 1024
+REPLY_TOO_LARGE = (
+    b"-ERR The replies of this pipeline are too large to be forwarded; ask for fewer at a time\r\n"
+)
 EAGER_PART = 4
 """What waits goes out behind an unanswered batch once it is this part of a full entry."""
 INCARNATION_SHIFT = 32
@@ -307,7 +310,7 @@ class Lane:
     def _reply_part(
         self, peer: int, incarnation: int, sequence: int, outcome: Outcome, replies: list[bytes]
     ) -> None:
-        self._host.send(peer, self.group_id, PartReply(incarnation, sequence, outcome, replies))
+        self._host.send(peer, self.group_id, PartReply(incarnation, sequence, outcome, _sendable(replies)))
 
     def on_part_reply(self, peer: int, message: PartReply) -> None:
         """The leader answers a part of this node."""
@@ -475,4 +478,19 @@ class ForwardedRead(Request):
 
     def complete(self, replies: list[bytes]) -> None:
         """Send the replies back."""
-        self._host.send(self._peer, self.group, ReadReply(self._request_id, Outcome.DONE, replies))
+        self._host.send(self._peer, self.group, ReadReply(self._request_id, Outcome.DONE, _sendable(replies)))
+
+
+def _sendable(replies: list[bytes]) -> list[bytes]:
+    """Return replies that fit into a frame together: those that would not are answered with an error.
+
+    Only a pipeline of several of the largest values gets there, through a node that has to forward it.
+    """
+    if sum(map(len, replies)) <= FORWARDED_REPLY_BYTES_MAX:
+        return replies
+    sent: list[bytes] = []
+    left = FORWARDED_REPLY_BYTES_MAX
+    for reply in replies:
+        left -= len(reply)
+        sent.append(reply if left >= 0 else REPLY_TOO_LARGE)
+    return sent

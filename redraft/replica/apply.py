@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from redraft.base.limits import EXPIRE_KEYS_MAX
 from redraft.commands.context import Context
 from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import Keyspace
@@ -19,9 +20,6 @@ from redraft.replica.part import decode_header, decode_parts
 from redraft.replica.sessions import Sessions
 
 log = logging.getLogger("redraft.replica")
-
-EXPIRE_KEYS_MAX = 1000
-"""Keys one EXPIRE entry removes; the sweep proposes another while more are due."""
 
 
 class Answer(NamedTuple):

@@ -214,3 +214,14 @@ def test_lane_keeps_no_large_replies_of_an_idle_origin() -> None:
         assert len(sessions) == 3
         assert all(not any(session.replies.values()) for session in sessions)
         assert node.drained
+
+
+def test_lane_forwards_no_more_replies_than_a_frame_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is answered with an error, each command has its reply, and no node goes down."""
+    monkeypatch.setattr("redraft.node.lane.FORWARDED_REPLY_BYTES_MAX", 2500)
+    cluster = Cluster(size=5)
+    cluster.elect()
+    stranger = next(number for number, node in cluster.nodes.items() if 1 not in node.replicas)
+    cluster.call(stranger, [b"SET", b"a", b"x" * 1000], write=True)
+    replies = cluster.call(stranger, *[[b"GET", b"a"]] * 3, write=False)
+    assert [reply[:4] for reply in replies] == [b"$100", b"$100", b"-ERR"]

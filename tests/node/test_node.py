@@ -11,7 +11,7 @@ SEEDS = range(1, 6)
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_node_answers_writes_and_reads_on_every_node(size: int) -> None:
-    """Any node takes any command: at the leader, at a follower, and without a replica (5 nodes, 3 replicas)."""
+    """Any node takes any command: the leader, a follower, one without a replica (5 nodes, 3 replicas)."""
     cluster = Cluster(size=size)
     cluster.elect()
     for number in cluster.nodes:
@@ -196,3 +196,15 @@ def test_node_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
     cluster.disks[1].full = True
     assert cluster.call(1, [b"SET", b"a", b"2"], write=True)[0].startswith(b"-MISCONF")
     assert cluster.call(1, [b"GET", b"a"], write=False) == [b"$1\r\n1\r\n"]
+
+
+def test_node_with_a_clock_far_off_the_median_does_not_keep_the_lead() -> None:
+    """Its entries would be stamped by a clock that nobody shares: another voter leads instead."""
+    cluster = Cluster()
+    cluster.elect()
+    cluster.run(4000)
+    assert cluster.leader() == 1, "the preferred leader leads"
+    cluster.clocks[1].offset_ms = 60_000
+    assert cluster.run(10_000, until=lambda: cluster.leader() not in (0, 1))
+    cluster.clocks[1].offset_ms = 0
+    assert cluster.run(15_000, until=lambda: cluster.leader() == 1)
