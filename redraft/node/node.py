@@ -206,6 +206,8 @@ class Node:
         if self._links.pop(peer, None) is None:
             return
         now = self.now_ms()
+        for replica in self.replicas.values():
+            replica.raft.consult_liveness()  # what it promised on this link, it promised
         self.liveness.link_down(peer, now)
         for replica in self.replicas.values():
             replica.raft.peer_lost(peer)

@@ -225,3 +225,19 @@ def test_lane_forwards_no_more_replies_than_a_frame_takes(monkeypatch: pytest.Mo
     cluster.call(stranger, [b"SET", b"a", b"x" * 1000], write=True)
     replies = cluster.call(stranger, *[[b"GET", b"a"]] * 3, write=False)
     assert [reply[:4] for reply in replies] == [b"$100", b"$100", b"-ERR"]
+
+
+def test_lane_lease_outlives_the_link_on_which_it_was_promised() -> None:
+    """A follower that loses its leader's link keeps the promise made with its last answer."""
+    cluster = Cluster(settings={"read_mode": "lease"})
+    cluster.elect()
+    cluster.run(3000)
+    leader = cluster.leader()
+    follower = others(cluster, leader)[0]
+    node = cluster.nodes[follower]
+    raft = node.replicas[1].raft
+    assert cluster.run(5000, until=lambda: cluster.now - raft.heard_ms > 500), "pings alone keep it quiet"
+    cluster.partition(leader, follower)
+    cluster.run(200)
+    assert cluster.nodes[leader].lease_holds(cluster.map.groups[0])
+    assert raft.is_sticky(node.now_ms())

@@ -10,7 +10,8 @@ from tests.cluster.history import Kind, Outcome
 from tests.cluster.linearizability import violations
 from tests.node.chaos import Append, Chaos
 
-SEEDS = range(1, 37)
+SEEDS = [*range(1, 37), 2893]
+"""2893: a lease outlived by its follower's memory of it, once the link was gone."""
 DURATION_MS = 3000
 
 
