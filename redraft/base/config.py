@@ -241,7 +241,7 @@ class Config:
         high=1024,
     )
     inflight_reads_max: int = setting(
-        2,
+        1,
         COUNT,
         CONSENSUS,
         """Batches of reads that may wait for a read index at the same time, per group; more wait and go

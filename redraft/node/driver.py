@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from redraft.base.limits import TICK_MS
-from redraft.node.node import Node
+from redraft.node.node import Next, Node
 from redraft.transport.reactor import Reactor
 
 IDLE_TICK_MS = 50
@@ -68,8 +68,11 @@ class Driver:
         self._node.on_durable()
 
     def _flush(self) -> None:
-        if self._node.flush():
+        following = self._node.flush()
+        if following is Next.NOW:
             self._reactor.wake()
+        elif following is Next.SOON:
+            self._reactor.nap()
 
     def _tick(self) -> None:
         for tick in self._ticks:

@@ -17,6 +17,7 @@ from redraft.base.config import Config
 from redraft.base.limits import APPLY_SLICE_BYTES, FORWARDED_REPLY_BYTES_MAX
 from redraft.commands.keyspace import ExpiredKeyError
 from redraft.replica.apply import Answer
+from redraft.replica.gather import Gathering
 from redraft.replica.origin import MISCONF, Origin, SentPart
 from redraft.replica.part import part_identity
 from redraft.replica.reads import ReadBatch, Reader
@@ -66,6 +67,7 @@ class Host(Protocol):
     def deny_oom(self, group: Group) -> bool: ...
     def has_room(self, size: int) -> bool: ...
     def touch(self, lane: Lane) -> None: ...
+    def hold(self, lane: Lane) -> None: ...
 
 
 class Lane:
@@ -75,7 +77,9 @@ class Lane:
         "_ask_id",
         "_expiry_index",
         "_forwarded_reads",
+        "_gathering",
         "_host",
+        "_reads_gathering",
         "_reask",
         "_retry",
         "_route",
@@ -105,6 +109,8 @@ class Lane:
         self._ask_id = host.incarnation << INCARNATION_SHIFT
         self._expiry_index = 0
         self._forwarded_reads: dict[int, ReadBatch] = {}
+        self._gathering = Gathering()
+        self._reads_gathering = Gathering()
 
     def __hash__(self) -> int:
         """By group, not by address: a run from a seed takes lanes in the same order every time."""
@@ -192,6 +198,8 @@ class Lane:
     def _pump_leader(self, replica: Replica, route: Route) -> None:
         host, origin, config = self._host, self.origin, self._host.config
         while (origin.pending or replica.parts) and self._may_propose(replica):
+            if not self._gathered():
+                break
             while origin.pending and replica.parts_bytes < config.entry_bytes_max:
                 part = origin.form(host.now_ms())
                 assert part is not None
@@ -205,7 +213,10 @@ class Lane:
             replica.propose(self._clock_ms(replica), host.deny_oom(self.group), config.entry_bytes_max)
         reader = self.reader
         if reader.may_ask and replica.raft.committed_in_term:
-            self._open_reads(replica)
+            if reader.remotes or self._reads_gathering.complete(len(reader.pending), host.now_ms()):
+                self._open_reads(replica)
+            else:
+                host.hold(self)
 
     def _may_propose(self, replica: Replica) -> bool:
         """One small entry at a time, so that what comes meanwhile shares the next; large ones overlap.
@@ -263,7 +274,7 @@ class Lane:
         host, origin, reader = self._host, self.origin, self.reader
         config = host.config
         while origin.pending and (
-            not origin.inflight
+            (not origin.inflight and self._gathered())
             or (
                 origin.pending_bytes >= config.entry_bytes_max // EAGER_PART
                 and len(origin.inflight) < config.inflight_parts_max
@@ -317,7 +328,7 @@ class Lane:
         if message.origin_incarnation != self._host.incarnation:
             return
         if message.outcome == Outcome.DONE:
-            self.origin.resolve(message.sequence, message.replies)
+            self._resolve(message.sequence, message.replies)
         elif message.outcome == Outcome.REFUSED:
             self.origin.refuse(message.sequence, message.replies[0])
         elif message.sequence in self.origin.inflight:
@@ -380,12 +391,23 @@ class Lane:
                 self.run_reads()
         return applier.applied_index < replica.raft.commit_index
 
+    def _gathered(self) -> bool:
+        if self._gathering.complete(len(self.origin.pending), self._host.now_ms()):
+            return True
+        self._host.hold(self)
+        return False
+
+    def _resolve(self, sequence: int, replies: list[bytes]) -> None:
+        answered = self.origin.resolve(sequence, replies)
+        if answered:
+            self._gathering.answered(answered, len(self.origin.pending), self._host.now_ms())
+
     def _answer(self, replica: Replica, answers: list[Answer]) -> None:
         host, leads = self._host, replica.leads
         for origin, incarnation, sequence, replies in answers:
             if origin == host.node_id:
                 if incarnation == host.incarnation:
-                    self.origin.resolve(sequence, replies)
+                    self._resolve(sequence, replies)
             elif leads:
                 self._reply_part(origin, incarnation, sequence, Outcome.DONE, replies)
 
@@ -407,6 +429,7 @@ class Lane:
             for request in requests:
                 request.complete(replies[at : at + request.count])
                 at += request.count
+            self._reads_gathering.answered(len(requests), len(self.reader.pending), self._host.now_ms())
 
     def _run_again(self, replica: Replica) -> None:
         """Execute one by one reads that may meet a key past its deadline; who does waits for an entry."""

@@ -13,6 +13,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
 from functools import partial
 from typing import Any, Protocol
 
@@ -68,6 +69,17 @@ BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 log = logging.getLogger("redraft.node")
 
 
+class Next(IntEnum):
+    """When `Node.flush` wants to be called again."""
+
+    INPUT = 0
+    """When something comes in."""
+    SOON = 1
+    """Within a fraction of a millisecond, also if nothing comes: requests are being gathered."""
+    NOW = 2
+    """At once: there is more to apply."""
+
+
 class PeerLink(Protocol):
     """An established link to one peer: first in, first out, until it closes."""
 
@@ -118,6 +130,7 @@ class Node:
         self._round = 0
         self._gated: deque[tuple[int, Replica, Any]] = deque()
         self._touched: set[Lane] = set()
+        self._held: set[Lane] = set()
         self._busy: set[Lane] = set()
         self._stepped: set[Replica] = set()
         self._applying: set[Lane] = set()
@@ -242,8 +255,11 @@ class Node:
 
     # ---- the cycle ----
 
-    def flush(self) -> bool:
-        """Do all that follows from the inputs since the last flush; True when there is more to do."""
+    def flush(self) -> Next:
+        """Do all that follows from the inputs since the last flush; says when to be called again."""
+        if self._held:
+            self._touched |= self._held
+            self._held = set()
         self._pump()
         self._collect()
         self._flush_links()
@@ -251,7 +267,9 @@ class Node:
         self._pump()
         self._collect()
         self._flush_links()
-        return more or bool(self._touched)
+        if more or self._touched:
+            return Next.NOW
+        return Next.SOON if self._held else Next.INPUT
 
     def _pump(self) -> None:
         self._round = 0  # reads may share a round only if it has not been sent yet
@@ -505,6 +523,10 @@ class Node:
     def has_room(self, size: int) -> bool:
         """Whether the log has room for `size` more bytes."""
         return self._log.has_room(size)
+
+    def hold(self, lane: Lane) -> None:
+        """Pump this lane again very soon: it gathers requests."""
+        self._held.add(lane)
 
     def touch(self, lane: Lane) -> None:
         """Let the next flush pump this lane."""

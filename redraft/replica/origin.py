@@ -111,11 +111,14 @@ class Origin:
         self._next += 1
         return part
 
-    def resolve(self, sequence: int, replies: list[bytes]) -> None:
-        """The group's log answered `sequence`: hand each request its replies; a second answer is ignored."""
+    def resolve(self, sequence: int, replies: list[bytes]) -> int:
+        """The group's log answered `sequence`: hand each request its replies; returns how many requests.
+
+        A second answer is ignored.
+        """
         part = self.inflight.pop(sequence, None)
         if part is None:
-            return
+            return 0
         self._registered = True
         at = 0
         for request in part.requests:
@@ -126,6 +129,7 @@ class Origin:
         if not self.inflight and not self.pending:
             several = self._next - self._marked > 1
             self.owes_acknowledgement = several or sum(map(len, replies)) > KEPT_BYTES_MAX
+        return len(part.requests)
 
     def refuse(self, sequence: int, error: bytes) -> bool:
         """The leader kept a part out of its log: fail it if it was never sent elsewhere; say if so.

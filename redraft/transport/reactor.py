@@ -24,7 +24,7 @@ import os
 import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 
 import trio
 
@@ -34,6 +34,9 @@ YIELD_MS = 20.0
 """The longest the reactor keeps other Trio tasks waiting, but for one cycle's own work."""
 ATTENTIVE_MS = 2.0
 """The same while a Trio task has asked for attention."""
+
+NAP_S = 0.00002
+"""How long the reactor sleeps for `nap` (the kernel adds about 50 us)."""
 
 Callback = Callable[[int], None]
 Hook = Callable[[], None]
@@ -49,6 +52,7 @@ class Reactor:
         "_fresh",
         "_hooks",
         "_interval_s",
+        "_napping",
         "_on_tick",
         "_parked",
         "_soon",
@@ -69,6 +73,7 @@ class Reactor:
         self._tick_at = math.inf
         self._attending = 0
         self._woken = False
+        self._napping = False
         self._parked = False
         self.cycles = 0
         # Edge-triggered: each write is an event of its own, and the counter need never be read back.
@@ -127,9 +132,19 @@ class Reactor:
             if self._parked:
                 os.eventfd_write(self._wake_fd, 1)
 
+    def nap(self) -> None:
+        """Asks for a cycle at the next event, or after NAP_S if none comes; finer than epoll's time-outs."""
+        self._napping = True
+        self.wake()
+
     def cycle(self, timeout_s: float = 0.0) -> bool:
         """One cycle, blocking up to `timeout_s` for the first event; False if nothing was to do."""
         events = self._epoll.poll(0 if self._woken else timeout_s, EVENTS_MAX)
+        if self._napping:
+            self._napping = False
+            if not events:
+                sleep(NAP_S)
+                events = self._epoll.poll(0, EVENTS_MAX)
         if not events and not self._woken:
             return False
         self._woken = False

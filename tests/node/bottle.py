@@ -17,7 +17,7 @@ from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.hash import HashEngine
-from redraft.node.node import Node
+from redraft.node.node import Next, Node
 from redraft.raft.log import LogView
 from redraft.raft.types import Entry, HardState
 from redraft.replica.apply import Applier
@@ -285,7 +285,7 @@ class Cluster:
         if self.rng.random() < 0.5 and self.disks[number].sync():
             node.on_durable()
             moved = True
-        moved |= node.flush()
+        moved |= node.flush() is Next.NOW
         waiting = any(link.queue for (_, to), link in self.links.items() if to not in self.paused)
         return moved or waiting or self.disks[number]._durable_lsn != self.disks[number]._lsn
 
