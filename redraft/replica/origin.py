@@ -29,12 +29,15 @@ KEPT_BYTES_MAX = 64 * 1024
 
 @dataclass(slots=True)
 class SentPart:
-    """A part in flight: its frozen bytes and whom to answer; `route` is where it was last sent."""
+    """A part in flight: its frozen bytes and whom to answer.
+
+    `since_ms`: when its oldest request came; `route`: where it was last sent.
+    """
 
     sequence: int
     data: bytes
     requests: list[Request]
-    formed_ms: float
+    since_ms: float
     route: object = None
     sends: int = 0
 
@@ -106,7 +109,8 @@ class Origin:
             [mark(request.count, request.proto) for request in requests],
             [request.data for request in requests],
         )
-        part = SentPart(self._next, data, requests, now_ms)
+        since_ms = requests[0].submitted_ms if requests else now_ms
+        part = SentPart(self._next, data, requests, since_ms)
         self.inflight[self._next] = part
         self._next += 1
         return part
@@ -155,7 +159,7 @@ class Origin:
             request = pending.popleft()
             self.pending_bytes -= len(request.data)
             request.fail(CLUSTERDOWN)
-        late = [part for part in self.inflight.values() if now_ms - part.formed_ms > answer_wait_ms]
+        late = [part for part in self.inflight.values() if now_ms - part.since_ms > answer_wait_ms]
         for part in late:
             del self.inflight[part.sequence]
             for request in part.requests:

@@ -125,3 +125,14 @@ def test_origin_limits_a_part_by_bytes_and_by_commands() -> None:
     assert first is not None
     assert len(first.requests) == 2
     assert origin.pending_bytes == 1
+
+
+def test_origin_counts_a_requests_time_from_when_it_came() -> None:
+    """What waited for a leader and then for an answer waits no longer than the one limit allows."""
+    request = Asked(at_ms=1000.0)
+    origin = origin_with(request)
+    part = origin.form(4900.0)
+    assert part is not None
+    part.sends = 1
+    origin.expire(6001.0, leader_wait_ms=4000, answer_wait_ms=5000)
+    assert request.replies == [TIMEOUT]
