@@ -33,8 +33,8 @@ def draw(report: Report, asked: Address, console: Console) -> None:
 
 
 def nodes_table(report: Report) -> Table:
-    """One row a node: where it is, whether it lives, what it leads."""
-    table = _table("node", "address", "state", "leads", "primary", "replica", "peer", "round trip", "id")
+    """One row a node: where it is, whether it lives, what it leads; other ports: primary, replica, peer."""
+    table = _table("node", "address", "state", "leads", "other ports", "round trip", "id")
     for row in report.nodes:
         leads = [group.id for group in report.groups if group.leader == row.id]
         table.add_row(
@@ -42,11 +42,9 @@ def nodes_table(report: Report) -> Table:
             Text(row.address, style="bold" if row.alive else "dim"),
             _state(row),
             number_ranges(leads) or "-",
-            str(row.primary_port),
-            str(row.replica_port),
-            str(row.peer_port),
+            f"{row.primary_port} {row.replica_port} {row.peer_port}",
             "-" if row.rtt_ms is None or row.id == report.node else f"{row.rtt_ms:.1f} ms",
-            Text(row.hex_id[:12], style="dim"),
+            Text(row.hex_id[:8], style="dim"),
         )
     return table
 
@@ -101,8 +99,8 @@ def _followers(group: GroupRow) -> Text:
             continue
         lag = max(0, group.last_index - replica.match_index)
         style = "green" if lag == 0 else "yellow" if lag < BEHIND_LAG else "red"
-        text.append("  " if text else "")
-        text.append(f"node {replica.node} ")
+        text.append(", " if text else "")
+        text.append(f"{replica.node} ")
         text.append("in step" if lag == 0 else f"-{lag}", style=style)
         if replica.state not in ("", "replicate"):
             text.append(f" ({replica.state})", style="dim")
