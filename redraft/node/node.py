@@ -19,11 +19,11 @@ from typing import Any, Protocol
 
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
-from redraft.control.leaders import choose_successor, choose_transfer
 from redraft.node.clock import Clock
 from redraft.node.lane import Lane
+from redraft.node.leadership import SETTLED_MS, Leadership
 from redraft.node.status import info_of, status_of
-from redraft.raft.core import Raft, RaftConfig, Role
+from redraft.raft.core import Raft, RaftConfig
 from redraft.raft.liveness import Liveness
 from redraft.raft.log import LogView
 from redraft.raft.messages import (
@@ -61,8 +61,6 @@ SWEEP_MS = 100.0
 """How often a leader looks for keys past their deadline."""
 BALANCE_MS = 500.0
 """How often a leader considers handing a group to the node that should lead it."""
-SETTLED_MS = 1500.0
-"""How long a link must stand before its node is trusted with leadership again."""
 BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 """Request bytes waiting in the node beyond which sockets are not read."""
 
@@ -138,6 +136,7 @@ class Node:
         self._reading: set[Lane] = set()
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
+        self._leadership = Leadership(self)
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
         self.liveness = Liveness(node_id, self._supports, incarnation=incarnation)
@@ -250,8 +249,8 @@ class Node:
                 lane.sweep()
         if now - self._balanced_ms >= BALANCE_MS:
             self._balanced_ms = now
-            if not self.stopping:
-                self._balance(now)
+            if not self.stopping and now - self.started_ms >= SETTLED_MS:
+                self._leadership.balance()
 
     # ---- the cycle ----
 
@@ -417,34 +416,10 @@ class Node:
 
     # ---- leaders where they should be ----
 
-    def _usable(self, voter: int, group: Group, now: float) -> bool:
-        """Whether a voter may lead: linked for a while, caught up, willing, its clock near the median."""
-        if voter == self.node_id:
-            return self._log.has_room(0) and self._near_median(0.0)
-        if voter not in self._links or now - self._linked_since[voter] < SETTLED_MS:
-            return False
-        raft = self.replicas[group.group_id].raft
-        progress = raft.progress.get(voter)
-        peer = self.liveness.peer_state(voter)
-        willing = not peer.flags & (DISK_FULL | STOPPING) and self._near_median(peer.wall_offset_ms)
-        return willing and progress is not None and progress.match_index >= raft.commit_index
-
-    def _near_median(self, wall_offset_ms: float) -> bool:
-        return abs(wall_offset_ms - self.wall_offset_ms) <= self.config.clock_offset_max_ms
-
-    def _balance(self, now: float) -> None:
-        if now - self.started_ms < SETTLED_MS:
-            return
-        led = [r.group for r in self.replicas.values() if r.leads and r.proposes]
-        move = choose_transfer(self.node_id, led, lambda voter, group: self._usable(voter, group, now))
-        if move is not None:
-            group, target = move
-            log.info("group %d: handing leadership to node %d, where it belongs", group.group_id, target)
-            self._transfer(group, target, now)
-
-    def _transfer(self, group: Group, target: int, now: float) -> None:
+    def transfer(self, group: Group, target: int) -> None:
+        """Hand a group that this node leads to another voter."""
         replica = self.replicas[group.group_id]
-        replica.raft.transfer(target, now)
+        replica.raft.transfer(target, self.now_ms())
         self._after_step(replica)
 
     def hand_over(self) -> bool:
@@ -452,22 +427,11 @@ class Node:
         if not self.stopping:
             self.stopping = True
             self._ping(self.now_ms())  # tells the others to hand nothing back
-        now, done = self.now_ms(), True
-        for replica in self.replicas.values():
-            raft = replica.raft
-            if raft.role is not Role.LEADER:
-                continue
-            successor = choose_successor(
-                self.node_id,
-                replica.group,
-                lambda voter, raft=raft: raft.progress[voter].match_index,  # type: ignore[misc]
-                lambda voter: voter in self._links,
-            )
-            if successor:
-                done = False
-                if not raft.transferring_to:
-                    self._transfer(replica.group, successor, now)
-        return done
+        return self._leadership.hand_over()
+
+    def linked_for_ms(self, peer: int) -> float:
+        """How long the link to a peer stands, 0 when there is none."""
+        return self.now_ms() - self._linked_since[peer] if peer in self._links else 0.0
 
     # ---- what lanes and the client side ask ----
 

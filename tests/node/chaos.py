@@ -397,7 +397,7 @@ class Chaos:
         if leader and others and leader not in cluster.paused:
             node = cluster.nodes[leader]
             if node.replicas[group.group_id].proposes:
-                node._transfer(group, rng.choice(others), node.now_ms())
+                node.transfer(group, rng.choice(others))
 
     # ---- clients ----
 

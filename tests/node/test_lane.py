@@ -116,7 +116,7 @@ def test_lane_goes_on_with_parts_of_others_after_a_hand_over_that_failed() -> No
     cluster.nodes[other].flush()
     deliver(cluster, other, leader)
     cluster.paused.add(target)
-    node._transfer(cluster.map.groups[0], target, node.now_ms())
+    node.transfer(cluster.map.groups[0], target)
     assert cluster.run(2000, until=lambda: write.replies is not None)
     assert write.replies == [b":1\r\n"]
 
@@ -131,7 +131,7 @@ def test_lane_serves_no_lease_read_in_a_term_it_began_to_hand_over() -> None:
     assert node.lease_holds(group)
     target = others(cluster, leader)[0]
     cluster.paused.add(target)
-    node._transfer(group, target, node.now_ms())
+    node.transfer(group, target)
     assert cluster.run(1000, until=lambda: node.replicas[1].proposes)
     assert not node.lease_holds(group)
     cluster.paused.clear()
