@@ -156,7 +156,7 @@ class Config:
     )
 
     election_timeout_ms: int = setting(
-        600,
+        500,
         MILLISECONDS,
         CONSENSUS,
         """How long a follower does without its leader before it stands for election; the real wait is

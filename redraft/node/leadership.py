@@ -1,7 +1,8 @@
 """Who should lead what this node leads: facts gathered for `control.leaders`, its decisions carried out.
 
-Owns no state.  Moves one group at a time, to a voter that is able and willing; a node that stops
-hands over everything it leads.
+Moves one group at a time, to a voter that is able and willing and answered just now; a node that
+stops hands over everything it leads.  A hand-over stops the group until it is taken up or given up,
+so an heir that did not take it is left alone for a while: in an idle group it looks whole for ever.
 """
 
 from __future__ import annotations
@@ -20,16 +21,23 @@ if TYPE_CHECKING:
 SETTLED_MS = 1500.0
 """How long a link must stand before its node is trusted with leadership again."""
 
+RETRY_MS = 5000.0
+"""How long a voter that was offered a group by this node is not offered it again."""
+HEARTBEATS_MISSED_MAX = 2
+"""A voter that left more heartbeats unanswered is not offered anything."""
+
 log = logging.getLogger("redraft.node")
 
 
 class Leadership:
     """The part of a node that gives leadership away."""
 
-    __slots__ = ("_node",)
+    __slots__ = ("_node", "_offered_ms")
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._offered_ms: dict[tuple[int, int], float] = {}
+        """(group, voter): when it was last offered that group."""
 
     def balance(self) -> None:
         """Hand one group to the voter that should lead it, if there is one."""
@@ -39,6 +47,7 @@ class Leadership:
         if move is not None:
             group, target = move
             log.info("group %d: handing leadership to node %d, where it belongs", group.group_id, target)
+            self._offered_ms[group.group_id, target] = node.now_ms()
             node.transfer(group, target)
 
     def hand_over(self) -> bool:
@@ -53,7 +62,7 @@ class Leadership:
                 node.node_id,
                 replica.group,
                 match.__getitem__,
-                lambda voter: bool(node.link_session(voter)),
+                self._in_touch,
             )
             if successor:
                 done = False
@@ -62,17 +71,26 @@ class Leadership:
         return done
 
     def _usable(self, voter: int, group: Group) -> bool:
-        """Whether a voter may lead: linked for a while, caught up, willing, its clock near the median."""
+        """Whether a voter may lead: in touch for a while, caught up, willing, its clock right."""
         node = self._node
         if voter == node.node_id:
             return node.has_room(0) and self._near_median(0.0)
-        if node.linked_for_ms(voter) < SETTLED_MS:
+        if node.linked_for_ms(voter) < SETTLED_MS or not self._in_touch(voter):
+            return False
+        offered_ms = self._offered_ms.get((group.group_id, voter))
+        if offered_ms is not None and node.now_ms() - offered_ms < RETRY_MS:
             return False
         raft = node.replicas[group.group_id].raft
         progress = raft.progress.get(voter)
         peer = node.liveness.peer_state(voter)
         willing = not peer.flags & (DISK_FULL | STOPPING) and self._near_median(peer.wall_offset_ms)
         return willing and progress is not None and progress.match_index >= raft.commit_index
+
+    def _in_touch(self, voter: int) -> bool:
+        """Whether a voter answers: a link may stand long after the network behind it is gone."""
+        node = self._node
+        silent_ms = node.now_ms() - node.liveness.peer_state(voter).contact_ms
+        return silent_ms <= node.config.heartbeat_ms * (HEARTBEATS_MISSED_MAX + 1)
 
     def _near_median(self, wall_offset_ms: float) -> bool:
         node = self._node

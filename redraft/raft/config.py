@@ -11,7 +11,7 @@ from redraft.base.errors import ConfigError
 class RaftConfig:
     """Settings of one group; the same on all its nodes where the lease depends on them."""
 
-    election_timeout_ms: float = 600.0
+    election_timeout_ms: float = 500.0
     """A follower that heard no leader for one to two of these campaigns (Raft §9.3); a leader without a
     quorum for one steps down; a node that heard its leader within one votes for nobody else.  The other
     times follow from it."""

@@ -113,6 +113,7 @@ class Raft(State):
         """The link to a peer broke: send it nothing until it is made again."""
         if self.role is Role.LEADER and peer in self.progress:
             self.progress[peer].reachable = False
+            transfer.lose_target(self, peer)
 
     def snapshot_finished(self, peer: int, index: int) -> None:
         """Answer to `Output.snapshots`: the peer has a snapshot up to index, or 0 if that failed."""

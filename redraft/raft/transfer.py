@@ -30,3 +30,9 @@ def tick_transfer(state: State, now_ms: float) -> None:
     """Give up when the target was not elected in time."""
     if state.transferring_to and now_ms >= state.transfer_deadline_ms:
         state.transferring_to = 0
+
+
+def lose_target(state: State, peer: int) -> None:
+    """Give up when the target's process is gone; was it told to campaign, it may still win, as anyone may."""
+    if state.transferring_to == peer:
+        state.transferring_to = 0

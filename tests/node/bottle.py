@@ -251,6 +251,13 @@ class Cluster:
         self.cut.add(frozenset((one, other)))
         self.disconnect(one, other)
 
+    def silence(self, one: int, other: int) -> None:
+        """Lose all that the two say to each other from now on; neither is told that the link is gone."""
+        for sender, receiver in ((one, other), (other, one)):
+            link = self.links[sender, receiver]
+            link.closed = True
+            link.queue.clear()
+
     def heal(self) -> None:
         pairs, self.cut = self.cut, set()
         for pair in pairs:
@@ -325,9 +332,16 @@ class Cluster:
         self.nodes[number].submit(request)
         return request
 
-    def call(self, number: int, *commands: Sequence[bytes], write: bool, group: int = 1) -> list[bytes]:
+    def call(
+        self,
+        number: int,
+        *commands: Sequence[bytes],
+        write: bool,
+        group: int = 1,
+        within_ms: float = 20_000,
+    ) -> list[bytes]:
         """Submit a request at a node and let time pass until it is answered."""
         request = self.ask(number, *commands, write=write, group=group)
-        assert self.run(20_000, until=lambda: request.replies is not None), "no answer"
+        assert self.run(within_ms, until=lambda: request.replies is not None), "no answer"
         assert request.replies is not None
         return request.replies

@@ -163,6 +163,37 @@ def test_node_spreads_leaders_over_living_nodes() -> None:
     assert cluster.run(15_000, until=lambda: led() == [1, 2, 3])
 
 
+@pytest.mark.parametrize("idle_ms", [0, 200, 600, 1500])
+def test_node_does_not_wait_for_ever_for_an_heir_that_fell_silent(idle_ms: int) -> None:
+    """Its log was whole when its network broke, and in an idle group it stays so.
+
+    The leader may try to hand over to it once: each try stops the group for an election time-out.
+    """
+    cluster = Cluster(groups=3, settings={"election_timeout_ms": 500})
+    cluster.elect()
+    assert cluster.run(15_000, until=lambda: cluster.leader(3) == 3)
+    cluster.nodes[3].transfer(cluster.map.groups[2], 2)
+    assert cluster.run(200, until=lambda: cluster.leader(3) == 2)
+    cluster.run(30)
+    for other in (1, 2):
+        cluster.silence(3, other)
+    cluster.run(idle_ms)
+    for number in range(1, 21):
+        assert cluster.call(2, [b"INCR", b"n"], write=True, group=3, within_ms=600) == [b":%d\r\n" % number]
+        cluster.run(100)
+
+
+def test_node_takes_proposals_again_when_its_heir_is_gone() -> None:
+    """The link to the target of a hand-over breaks: the leader goes on at once."""
+    cluster = Cluster(groups=3)
+    cluster.elect()
+    assert cluster.run(15_000, until=lambda: cluster.leader(1) == 1)
+    cluster.silence(1, 2)
+    cluster.nodes[1].transfer(cluster.map.groups[0], 2)
+    cluster.disconnect(1, 2)
+    assert cluster.call(1, [b"INCR", b"n"], write=True, within_ms=50) == [b":1\r\n"]
+
+
 def test_node_graceful_stop_hands_over_in_milliseconds() -> None:
     """Before a node stops another leads; nobody waits for an election time-out."""
     cluster = Cluster()
