@@ -94,7 +94,7 @@ def _execute_in_memory(
     of RESP), so a GET's reply is the record.  A key that a fast branch can't deal with goes to
     the handlers.  What the branches change in the keyspace's counts is told before a handler runs.
     """
-    keyspace, tables, orders = ctx.keyspace, engine.tables, engine.orders
+    keyspace, tables, orders, pending = ctx.keyspace, engine.tables, engine.orders, engine.pending
     now = ctx.now_ms.to_bytes(DEADLINE_BYTES, "big")
     get = _GET
     set_, incr, delete = (_SET, _INCR, _DEL) if ctx.write else (_NEVER,) * 3
@@ -130,6 +130,8 @@ def _execute_in_memory(
                     end = spans[span + 3]
                     key = data[spans[span + 2] : end]
                     record = data[end + 2 : spans[span + 5] + 2]
+                    if pending[slot]:
+                        engine.keep(slot, key)
                     old = table.get(key)
                     table[key] = record
                     if old is None:
@@ -150,6 +152,8 @@ def _execute_in_memory(
                     if table is None:
                         table = tables[slot] = {}
                     key = data[spans[span + 2] : spans[span + 3]]
+                    if pending[slot]:
+                        engine.keep(slot, key)
                     old = table.get(key)
                     if old is None:
                         table[key] = b":1\r\n"
@@ -171,6 +175,8 @@ def _execute_in_memory(
                 table = tables[slot]
                 if table is not None:
                     key = data[spans[span + 2] : spans[span + 3]]
+                    if pending[slot]:
+                        engine.keep(slot, key)
                     old = table.pop(key, None)
                     if old is None:
                         reply(ZERO)

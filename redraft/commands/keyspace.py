@@ -135,6 +135,16 @@ class Keyspace:
         self._deadlines.clear()
         self.key_count = self.expiring_count = self.data_bytes = 0
 
+    def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        """Store keys that are new, from a snapshot, whatever their deadlines."""
+        self.engine.load(slot, keys, records)
+        self.key_count += len(keys)
+        self.data_bytes += sum(map(len, keys)) + sum(map(len, records))
+        expiring = [(key, record) for key, record in zip(keys, records, strict=True) if record[0] == EXPIRING]
+        self.expiring_count += len(expiring)
+        for key, record in expiring:
+            self._deadlines.add(int.from_bytes(record[1:BODY_AT], "big"), slot, key, self.key_count)
+
     def settle(self) -> None:
         """See to it that no stored key is past its deadline, for commands that look at many keys."""
         first = self._deadlines.first()

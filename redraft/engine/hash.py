@@ -5,17 +5,19 @@ entries are applied again.  A dict is made when its slot's first key comes.  The
 made when a scan asks for it: for a small slot each time, for a big one it is kept as long as scans
 of the slot are under way.
 
-`tables` and `orders` are open to the executor's inner loop (`redraft.commands.execute`), which
-writes them directly; whoever adds or removes a key of a slot in `orders` has to tell its order.
+`tables`, `orders` and `pending` are open to the executor's inner loop (`redraft.commands.execute`), which
+writes the tables directly; whoever adds or removes a key of a slot in `orders` has to tell its order, and
+whoever writes a key of a slot in `pending` has to tell the capture (`keep`) before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sortedcontainers import SortedList
 
+from redraft.engine.capture import Capture
 from redraft.engine.interface import POSITION_END, position
 from redraft.topology.slots import SLOTS
 
@@ -50,12 +52,17 @@ class Order:
         return taken, entries[high][0] if high < len(entries) else POSITION_END
 
 
+_NOTHING: Final = bytearray(SLOTS)
+
+
 class HashEngine:
     """Implements `Engine` with a dict per slot."""
 
-    __slots__ = ("last_applied", "orders", "tables")
+    __slots__ = ("_capture", "last_applied", "orders", "pending", "tables")
 
     def __init__(self) -> None:
+        self._capture: Capture | None = None
+        self.pending = _NOTHING
         self.tables: list[dict[bytes, bytes] | None] = [None] * SLOTS
         self.orders: dict[int, Order] = {}
         self.last_applied = 0
@@ -70,6 +77,8 @@ class HashEngine:
         table = self.tables[slot]
         if table is None:
             table = self.tables[slot] = {}
+        if self.pending[slot]:
+            self.keep(slot, key)
         old = table.get(key)
         table[key] = record
         if old is None and slot in self.orders:
@@ -81,6 +90,8 @@ class HashEngine:
         table = self.tables[slot]
         if table is None:
             return None
+        if self.pending[slot]:
+            self.keep(slot, key)
         old = table.pop(key, None)
         if old is not None and slot in self.orders:
             self.orders[slot].discard(key)
@@ -110,8 +121,19 @@ class HashEngine:
         """See `Engine.items`."""
         return iter((self.tables[slot] or {}).items())
 
+    def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        """See `Engine.load`."""
+        assert not self.pending[slot]
+        table = self.tables[slot]
+        if table is None:
+            table = self.tables[slot] = {}
+        table.update(zip(keys, records, strict=True))
+
     def delete_slot(self, slot: int) -> None:
         """See `Engine.delete_slot`."""
+        if self.pending[slot]:
+            assert self._capture is not None
+            self._capture.keep_slot(slot)
         self.tables[slot] = None
         self.orders.pop(slot, None)
 
@@ -119,11 +141,21 @@ class HashEngine:
         """See `Engine.commit`; in memory there is nothing to do but to remember."""
         self.last_applied = last_applied
 
-    def snapshot(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
-        """See `Engine.snapshot`: the slot is copied at once, which for a dict is a copy of references."""
-        entries = list((self.tables[slot] or {}).items())
-        entries.sort(key=lambda entry: (position(entry[0]), entry[0]))
-        return iter(entries)
+    def capture(self) -> Capture:
+        """See `Engine.capture`."""
+        assert self._capture is None, "one capture at a time"
+        capture = self._capture = Capture(self.tables)
+        self.pending = capture.pending
+        return capture
+
+    def release(self) -> None:
+        """See `Engine.release`."""
+        self._capture, self.pending = None, _NOTHING
+
+    def keep(self, slot: int, key: bytes) -> None:
+        """Tell the capture that a key of a pending slot is about to be written."""
+        assert self._capture is not None
+        self._capture.keep(slot, key)
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -14,9 +14,11 @@ An engine judges nothing: expiry, types and ownership are its callers' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 from zlib import crc32
+
+from redraft.engine.capture import Run
 
 POSITION_END = 1 << 32
 """Above every position."""
@@ -25,6 +27,13 @@ POSITION_END = 1 << 32
 def position(key: bytes) -> int:
     """Return where in the order of its slot a key stands."""
     return crc32(key)
+
+
+class Captured(Protocol):
+    """An engine's state at one moment."""
+
+    def take(self, keys_max: int) -> list[Run]:
+        """Return some keys and records by slot, about `keys_max` of them; none when all were taken."""
 
 
 class Engine(Protocol):
@@ -55,14 +64,20 @@ class Engine(Protocol):
     def items(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
         """Return keys and records of a slot, in any order; the slot must not change meanwhile."""
 
+    def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        """Store many records of keys that are new, before anything scans or captures."""
+
     def delete_slot(self, slot: int) -> None:
         """Delete all keys of a slot."""
 
     def commit(self, last_applied: int) -> None:
         """End an atomic batch: what was written since the last one stands together with `last_applied`."""
 
-    def snapshot(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
-        """Return keys and records of a slot in order, as of now, whatever is written while they are read."""
+    def capture(self) -> Captured:
+        """Begin to read all as of now, in pieces, while it goes on being written; one at a time."""
+
+    def release(self) -> None:
+        """End the capture, whether it was read to its end or not."""
 
     def close(self) -> None:
         """Let go of files and memory."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from redraft.replica.part import Part
+from redraft.snapshot.format import SessionState
 
 
 @dataclass(slots=True)
@@ -59,6 +60,20 @@ class Sessions:
         if session is None or session.incarnation != incarnation:
             return None
         return session.replies.get(sequence)
+
+    def copy_states(self) -> list[SessionState]:
+        """Return all sessions as of now, as a snapshot keeps them."""
+        return [
+            SessionState(origin, session.incarnation, session.acknowledged_below, dict(session.replies))
+            for origin, session in sorted(self._by_origin.items())
+        ]
+
+    def load(self, state: SessionState) -> None:
+        """Take a session, or some more of its replies, from a snapshot."""
+        session = self._by_origin.get(state.origin)
+        if session is None:
+            session = self._by_origin[state.origin] = Session(state.incarnation, state.acknowledged_below)
+        session.replies.update(state.replies)
 
     def __len__(self) -> int:
         return len(self._by_origin)

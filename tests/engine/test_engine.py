@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from redraft.engine.capture import WHOLE_KEYS_MAX
 from redraft.engine.hash import ORDER_KEPT_KEYS_MIN, HashEngine
 from redraft.engine.interface import POSITION_END, Engine, position
 
@@ -91,19 +92,41 @@ def test_engine_scan_sees_changes_made_between_its_calls(engine: Engine) -> None
         start = 0 if following == POSITION_END else following
 
 
-def test_engine_snapshot_does_not_see_later_writes(engine: Engine) -> None:
-    """A snapshot is of the moment it was asked for, in order."""
-    for number in range(10):
-        engine.put(2, b"%d" % number, b"old")
-    taken = engine.snapshot(2)
-    engine.put(2, b"1", b"new")
-    engine.delete(2, b"2")
-    engine.delete_slot(2)
-    entries = list(taken)
-    assert {record for _, record in entries} == {b"old"}
-    assert [key for key, _ in entries] == sorted(
-        (b"%d" % number for number in range(10)), key=lambda key: (position(key), key)
-    )
+@pytest.mark.parametrize("seed", range(20))
+def test_engine_capture_is_of_its_moment_whatever_is_written_meanwhile(engine: Engine, seed: int) -> None:
+    """Every key and record as they were, each once: small slots and large ones, dropped and refilled."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    names = [b"key:%d" % number for number in range(3 * WHOLE_KEYS_MAX)]
+
+    def write(number: int) -> None:
+        slot = rng.choice((1, 1, 1, 1, 2, 3))
+        if rng.random() < 0.4:
+            engine.delete(slot, rng.choice(names))
+        elif rng.random() < 0.001:
+            engine.delete_slot(slot)
+        else:
+            engine.put(slot, rng.choice(names), b"%d" % number)
+
+    for number in range(rng.choice((100, 3000))):
+        write(number)
+    expected = {(slot, key): record for slot in range(5) for key, record in engine.items(slot)}
+    captured = engine.capture()
+    found: list[tuple[tuple[int, bytes], bytes]] = []
+    while True:
+        runs = captured.take(rng.choice((1, 10, 300)))
+        if not runs:
+            break
+        for slot, keys, records in runs:
+            found += (((slot, key), record) for key, record in zip(keys, records, strict=True))
+        for number in range(rng.choice((0, 3, 200))):
+            write(-number)
+    engine.release()
+    assert len(found) == len(expected)
+    assert dict(found) == expected
+    again = engine.capture()
+    engine.release()
+    assert again is not captured
 
 
 def test_engine_commit_remembers_the_entry(engine: Engine) -> None:

@@ -16,6 +16,7 @@ LAYERS = (
     "node",
     "control",
     "replica",
+    "snapshot",
     "commands",
     "transport",
     "wal",
