@@ -1,0 +1,406 @@
+"""The state machine of the topology group: members, groups, and where each group's replicas should stand.
+
+`apply` is a pure function of (topology, command, index of its entry): every node that applied the same
+entries has the same topology, and `encode` of it is the group's snapshot.  A topology is immutable.
+
+Invariants:
+- A node's id is given once and never again, so an id below `next_node_id` that is no member's was removed.
+- `voters` of a group is its *placement*: the wanted voters, the preferred leader first; never empty, never a
+  node that leaves.  What Raft's configuration is at a moment is the group's own business (`reconcile`).
+- `settled` of a group is the newest `placed` that its committed configuration was equal to; at or above
+  `placed` it says: nobody else has a part in the group any more.
+- A node leaves the members only once every group has settled without it.
+
+Must not know: Raft, clocks, who is alive, who asks.  What can't be decided from the topology alone (is a
+majority alive?) is asked before a command is proposed (`redraft.control.admission`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from redraft.base.limits import NODES_MAX
+from redraft.control.placing import fill, replaced
+from redraft.topology.cluster_map import ClusterMap
+
+FORMAT: Final = 1
+TOPOLOGY_GROUP: Final = 0
+TOPOLOGY_VOTERS_MAX: Final = 5
+"""More voters make every change slower and survive no likelier failure; all other nodes are learners."""
+VOTERS_MAX: Final = 7
+FOUNDING_EPOCH: Final = 1
+"""The epoch of the topology that follows from the first configuration alone."""
+
+
+class NodeRecord(msgspec.Struct, frozen=True):
+    """A member; its other ports are 0 until it has announced them.  `leaving`: it is being removed."""
+
+    node_id: int
+    hex_id: str
+    host: str
+    client_port: int
+    primary_port: int = 0
+    replica_port: int = 0
+    peer_port: int = 0
+    leaving: bool = False
+
+    @property
+    def address(self) -> str:
+        """The client address, HOST:PORT, by which people know the node."""
+        return f"[{self.host}]:{self.client_port}" if ":" in self.host else f"{self.host}:{self.client_port}"
+
+
+class GroupRecord(msgspec.Struct, frozen=True):
+    """A group: its slots as inclusive ranges, its placement, and the epochs of placing and settling it."""
+
+    group_id: int
+    slots: tuple[tuple[int, int], ...]
+    voters: tuple[int, ...]
+    placed: int = FOUNDING_EPOCH
+    settled: int = FOUNDING_EPOCH
+
+    @property
+    def moving(self) -> bool:
+        """Whether the group's replicas are still on their way to where they should stand."""
+        return self.settled < self.placed
+
+
+class Topology(msgspec.Struct, frozen=True):
+    """Everything the topology group knows; `epoch` is the index of the last entry that changed it."""
+
+    format: int
+    epoch: int
+    next_node_id: int
+    replication_factor: int
+    nodes: tuple[NodeRecord, ...]
+    groups: tuple[GroupRecord, ...]
+
+    def node(self, node_id: int) -> NodeRecord | None:
+        """The member of that id, None when there is none."""
+        return next((node for node in self.nodes if node.node_id == node_id), None)
+
+    def group(self, group_id: int) -> GroupRecord | None:
+        """The group of that id, None when there is none."""
+        return next((group for group in self.groups if group.group_id == group_id), None)
+
+    def was_removed(self, node_id: int) -> bool:
+        """Whether that id was a member's and will never be one's again."""
+        return 0 < node_id < self.next_node_id and self.node(node_id) is None
+
+
+# ---- commands: what an entry asks for; names as in the operator's words ----
+
+
+class Join(msgspec.Struct, frozen=True, tag="join"):
+    """Make a new node a member; asked again by the same node, it says the same.  Answer: the node's id."""
+
+    hex_id: str
+    host: str
+    client_port: int
+    primary_port: int
+    replica_port: int
+    peer_port: int
+
+
+class Announce(msgspec.Struct, frozen=True, tag="announce"):
+    """A member tells its other ports, which are no part of who it is."""
+
+    node_id: int
+    primary_port: int
+    replica_port: int
+    peer_port: int
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove"):
+    """Take a member out of all placements; it is forgotten once its groups have settled elsewhere."""
+
+    node_id: int
+
+
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """Take a leaving node out of the members, as no group has it any more."""
+
+    node_id: int
+
+
+class Place(msgspec.Struct, frozen=True, tag="place"):
+    """Choose a group's voters, the preferred leader first; `replacing` also while it is still moving."""
+
+    group_id: int
+    voters: tuple[int, ...]
+    replacing: bool = False
+
+
+class Settled(msgspec.Struct, frozen=True, tag="settled"):
+    """The group's committed configuration is the placement of epoch `placed`, and nothing else."""
+
+    group_id: int
+    placed: int
+
+
+class Recover(msgspec.Struct, frozen=True, tag="recover"):
+    """A quorum was lost for good: one node is all there is, in every group (`redraft recover`)."""
+
+    node_id: int
+
+
+Command = Join | Announce | Remove | Forget | Place | Settled | Recover
+
+
+class Refused(NamedTuple):
+    """A command that changed nothing, and the sentence that says why and what to do."""
+
+    reason: str
+
+
+Answer = int | Refused
+"""A node id (`Join`), or an epoch: the topology's after the command."""
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_topology: Final = msgspec.msgpack.Decoder(Topology)
+_command: Final = msgspec.msgpack.Decoder(Command)
+
+
+def encode(topology: Topology) -> bytes:
+    """The topology as bytes: the same on every node that has the same topology."""
+    return _encoder.encode(topology)
+
+
+def decode(encoded: bytes) -> Topology:
+    """What `encode` made; raises msgspec.MsgspecError for anything else."""
+    topology = _topology.decode(encoded)
+    if topology.format != FORMAT:
+        raise msgspec.ValidationError(f"topology of format {topology.format}, this version knows {FORMAT}")
+    return topology
+
+
+def encode_command(command: Command) -> bytes:
+    """A command as it stands in an entry."""
+    return _encoder.encode(command)
+
+
+def decode_command(encoded: bytes) -> Command:
+    """What `encode_command` made; raises msgspec.MsgspecError for anything else."""
+    command: Command = _command.decode(encoded)
+    return command
+
+
+def founding_topology(first: ClusterMap, replication_factor: int) -> Topology:
+    """The topology before the first entry, from the map of the first configuration: the same on all nodes.
+
+    Ports are left out: they are no part of the configuration, and nodes may have met with different ones.
+    """
+    nodes = tuple(
+        NodeRecord(each.node_id, each.hex_id, each.host, each.client_port)
+        for each in sorted(first.members, key=lambda each: each.node_id)
+    )
+    groups = tuple(GroupRecord(each.group_id, each.slots, each.voters) for each in first.groups)
+    return Topology(FORMAT, FOUNDING_EPOCH, nodes[-1].node_id + 1, replication_factor, nodes, groups)
+
+
+def topology_placement(topology: Topology) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(voters, learners) of the topology group itself: the first members that stay vote, the rest learn."""
+    staying = [node.node_id for node in topology.nodes if not node.leaving]
+    voters = tuple(staying[:TOPOLOGY_VOTERS_MAX])
+    return voters, tuple(node.node_id for node in topology.nodes if node.node_id not in voters)
+
+
+def apply(topology: Topology, command: Command, index: int) -> tuple[Topology, Answer]:
+    """The topology after a command whose entry has this index, and what to answer to who asked."""
+    match command:
+        case Join():
+            return _join(topology, command, index)
+        case Announce():
+            return _announce(topology, command, index)
+        case Remove():
+            return _remove(topology, command, index)
+        case Forget():
+            return _forget(topology, command, index)
+        case Place():
+            return _place(topology, command, index)
+        case Settled():
+            return _settle(topology, command, index)
+        case Recover():
+            return _recover(topology, command, index)
+
+
+def _join(topology: Topology, command: Join, index: int) -> tuple[Topology, Answer]:
+    known = next((node for node in topology.nodes if node.hex_id == command.hex_id), None)
+    if known is not None:
+        return topology, known.node_id
+    node = NodeRecord(
+        topology.next_node_id,
+        command.hex_id,
+        command.host,
+        command.client_port,
+        command.primary_port,
+        command.replica_port,
+        command.peer_port,
+    )
+    holder = next((each for each in topology.nodes if each.address == node.address), None)
+    if holder is not None:
+        return topology, Refused(
+            f"{node.address} is the address of node {holder.node_id}: if that one has lost its disk, take it "
+            f"out first (redraft node remove {holder.node_id}); otherwise give the new node another address."
+        )
+    if len(topology.nodes) >= NODES_MAX:
+        return topology, Refused(f"The cluster has {NODES_MAX} nodes, and more are not supported.")
+    joined = replace(
+        topology,
+        epoch=index,
+        next_node_id=node.node_id + 1,
+        nodes=(*topology.nodes, node),
+        groups=_placed(
+            topology.groups, fill(_placements(topology), node.node_id, topology.replication_factor), index
+        ),
+    )
+    return joined, node.node_id
+
+
+def _announce(topology: Topology, command: Announce, index: int) -> tuple[Topology, Answer]:
+    node = topology.node(command.node_id)
+    if node is None:
+        return topology, _unknown_node(topology, command.node_id)
+    told = replace(
+        node,
+        primary_port=command.primary_port,
+        replica_port=command.replica_port,
+        peer_port=command.peer_port,
+    )
+    if told == node:
+        return topology, topology.epoch
+    return replace(topology, epoch=index, nodes=_with_node(topology.nodes, told)), index
+
+
+def _remove(topology: Topology, command: Remove, index: int) -> tuple[Topology, Answer]:
+    node = topology.node(command.node_id)
+    if node is None:
+        return topology, _unknown_node(topology, command.node_id)
+    if node.leaving:
+        return topology, topology.epoch
+    staying = [each.node_id for each in topology.nodes if not each.leaving and each is not node]
+    if not staying:
+        return topology, Refused(f"Node {node.node_id} is the last one: a cluster needs a node.")
+    placements = replaced(_placements(topology), node.node_id, staying)
+    return (
+        replace(
+            topology,
+            epoch=index,
+            nodes=_with_node(topology.nodes, replace(node, leaving=True)),
+            groups=_placed(topology.groups, placements, index),
+        ),
+        index,
+    )
+
+
+def _forget(topology: Topology, command: Forget, index: int) -> tuple[Topology, Answer]:
+    node = topology.node(command.node_id)
+    if node is None:
+        return topology, topology.epoch
+    if not may_forget(topology, node.node_id):
+        return topology, Refused(f"Node {node.node_id} still has a part in a group.")
+    nodes = tuple(each for each in topology.nodes if each is not node)
+    return replace(topology, epoch=index, nodes=nodes), index
+
+
+def may_forget(topology: Topology, node_id: int) -> bool:
+    """Whether a leaving node has no part in any group but the topology group."""
+    node = topology.node(node_id)
+    return (
+        node is not None
+        and node.leaving
+        and not any(group.moving or node_id in group.voters for group in topology.groups)
+    )
+
+
+def _place(topology: Topology, command: Place, index: int) -> tuple[Topology, Answer]:
+    group = topology.group(command.group_id)
+    if group is None:
+        known = f"1 to {len(topology.groups)}"
+        return topology, Refused(f"There is no group {command.group_id}: groups are numbered {known}.")
+    refusal = _unplaceable(topology, command.voters)
+    if refusal is not None:
+        return topology, refusal
+    if command.voters == group.voters:
+        return topology, topology.epoch
+    if group.moving and not command.replacing:
+        return topology, Refused(
+            f"Group {group.group_id} is still moving to nodes {_listed(group.voters)}: wait for that, "
+            "or say --replace to have it go to other nodes instead."
+        )
+    return replace(
+        topology, epoch=index, groups=_placed(topology.groups, {group.group_id: command.voters}, index)
+    ), index
+
+
+def _unplaceable(topology: Topology, voters: Sequence[int]) -> Refused | None:
+    if not voters:
+        return Refused("A group needs a node to stand on.")
+    if len(set(voters)) != len(voters):
+        return Refused(f"Nodes {_listed(voters)} name one twice: a node has one replica of a group at most.")
+    if len(voters) > VOTERS_MAX:
+        return Refused(f"A group has at most {VOTERS_MAX} replicas.")
+    for voter in voters:
+        node = topology.node(voter)
+        if node is None:
+            return _unknown_node(topology, voter)
+        if node.leaving:
+            return Refused(f"Node {voter} is being removed: nothing can be placed there.")
+    return None
+
+
+def _settle(topology: Topology, command: Settled, index: int) -> tuple[Topology, Answer]:
+    group = topology.group(command.group_id)
+    if group is None or not group.settled < command.placed <= group.placed:
+        return topology, topology.epoch  # a late or repeated report
+    settled = replace(group, settled=command.placed)
+    groups = tuple(settled if each is group else each for each in topology.groups)
+    return replace(topology, epoch=index, groups=groups), index
+
+
+def _recover(topology: Topology, command: Recover, index: int) -> tuple[Topology, Answer]:
+    node = topology.node(command.node_id)
+    if node is None:
+        return topology, _unknown_node(topology, command.node_id)
+    groups = tuple(
+        replace(group, voters=(node.node_id,), placed=index, settled=index) for group in topology.groups
+    )
+    return replace(topology, epoch=index, nodes=(replace(node, leaving=False),), groups=groups), index
+
+
+def _placements(topology: Topology) -> dict[int, tuple[int, ...]]:
+    return {group.group_id: group.voters for group in topology.groups}
+
+
+def _placed(
+    groups: Sequence[GroupRecord], placements: dict[int, tuple[int, ...]], index: int
+) -> tuple[GroupRecord, ...]:
+    """The groups with these placements; those that another order of the same nodes suits need not settle."""
+    return tuple(_place_one(group, placements.get(group.group_id, group.voters), index) for group in groups)
+
+
+def _place_one(group: GroupRecord, voters: tuple[int, ...], index: int) -> GroupRecord:
+    if voters == group.voters:
+        return group
+    if set(voters) == set(group.voters):
+        return replace(group, voters=voters)
+    return replace(group, voters=voters, placed=index)
+
+
+def _with_node(nodes: Sequence[NodeRecord], changed: NodeRecord) -> tuple[NodeRecord, ...]:
+    return tuple(changed if node.node_id == changed.node_id else node for node in nodes)
+
+
+def _unknown_node(topology: Topology, node_id: int) -> Refused:
+    if topology.was_removed(node_id):
+        return Refused(f"Node {node_id} was removed already: ids are not used again.")
+    members = _listed([node.node_id for node in topology.nodes])
+    return Refused(f"There is no node {node_id}: the members are {members}.")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
