@@ -19,11 +19,11 @@ nor what an entry means.  All numbers are little endian; `crc(from, bytes)` is C
          4 u32 data crc  crc(seed of the segment, header[8:40] data), so that a record can be checked alone
          8 u32 length    of the data
         12 u32 group
-        16 u8  type      1 entry, 2 hard state, 3 is reserved for the base of a compacted log
+        16 u8  type      1 entry, 2 hard state, 3 compacted, 4 restored
         17 u8  kind      of the entry (redraft/raft/types.py); 0 otherwise
         18     zeros
         24 u64 term
-        32 u64 index     of the entry; of a hard state: voted_for
+        32 u64 index     of the entry; the last one compacted, or restored; of a hard state: voted_for
 
 Invariant: a batch is valid as a whole or not at all, and only behind the batch that its chain names.
 """
@@ -49,6 +49,8 @@ ALIGNMENT = 8
 
 TYPE_ENTRY = 1
 TYPE_HARD_STATE = 2
+TYPE_COMPACT = 3
+TYPE_RESTORE = 4
 
 assert BATCH_HEADER.size == BATCH_HEADER_BYTES
 assert RECORD_HEADER.size == RECORD_HEADER_BYTES

@@ -51,6 +51,24 @@ class LogView(Protocol):
     def save(self, hard_state: HardState) -> None:
         """Replace term and vote; visible at once, durable later, in order with the appends."""
 
+    def configurations(self) -> list[int]:
+        """Indexes of the EntryKind.CONFIGURATION entries present, ascending."""
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, first_index - 1 or later, which a durable snapshot covers.
+
+        first_index becomes index + 1, and term(index) stays known; visible at once, durable later, in order
+        with the appends.
+        """
+
+    def restore(self, index: int, term: int) -> None:
+        """Put a snapshot at (index, term) in the place of the whole log, of which nothing remains.
+
+        first_index becomes index + 1, last_index becomes index, term(index) is `term`; the hard state stays.
+        (0, 0) empties the log of a replica that was removed: its term and vote are kept for ever.  Visible at
+        once, durable later, in order with the appends.
+        """
+
 
 def is_up_to_date(log: LogView, last_index: int, last_term: int) -> bool:
     """Raft §5.4.1: is a log that ends in (last_index, last_term) at least as new as this one?"""

@@ -2,6 +2,9 @@
 
 Oldest first, whichever group they are of; an entry leaves only when it is durable, for until then the
 disk can't give it back.  So the limit bends for what is in flight, which others bound.
+
+What a compaction drops at once may be a hundred thousand objects, whose freeing would be felt as a pause:
+they are set aside here, and freed by and by (`empty`).
 """
 
 from __future__ import annotations
@@ -9,11 +12,19 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from redraft.raft.types import Entry
+
 if TYPE_CHECKING:
     from redraft.wal.group import GroupLog
 
 ENTRY_OVERHEAD_BYTES = 200
 """What an entry costs in memory beside its data: the tuple, its numbers, the bytes object's header."""
+
+
+APPENDS_MAX = 1 << 17
+"""So many appends are remembered: behind them the oldest leaves, however few bytes there are.
+
+Most of them may be dead, for what is compacted leaves its place in the row, behind an idle group's."""
 
 
 class _Added:
@@ -30,13 +41,14 @@ class _Added:
 class EntryCache:
     """Counts what the groups hold in memory, and tells them what to forget."""
 
-    __slots__ = ("_added", "_limit", "bytes", "next_sequence")
+    __slots__ = ("_added", "_discarded", "_limit", "bytes", "next_sequence")
 
     def __init__(self, limit: int, next_sequence: int) -> None:
         self.bytes = 0
         self.next_sequence = next_sequence  # of the batch that collects now
         self._limit = limit
         self._added: deque[_Added] = deque()
+        self._discarded: list[list[Entry]] = []
 
     @staticmethod
     def cost(count: int, data_bytes: int) -> int:
@@ -55,9 +67,26 @@ class EntryCache:
             if added.log is log and added.index >= index:
                 added.index = index - 1
 
+    def discard(self, entries: list[Entry], count: int, data_bytes: int) -> None:
+        """Uncount `count` entries that a compaction drops, and set them aside."""
+        self.bytes -= self.cost(count, data_bytes)
+        self._discarded.append(entries)
+
+    def empty(self, count: int) -> None:
+        """Free so many entries of those set aside."""
+        discarded = self._discarded
+        while discarded and count > 0:
+            taken = min(count, len(discarded[-1]))
+            del discarded[-1][-taken:]
+            count -= taken
+            if not discarded[-1]:
+                discarded.pop()
+
     def trim(self, durable: int) -> None:
         """Forget the oldest durable entries while there is too much."""
         added = self._added
-        while self.bytes > self._limit and added and added[0].sequence <= durable:
+        while added and (self.bytes > self._limit or len(added) > APPENDS_MAX):
+            if added[0].sequence > durable:
+                break
             oldest = added.popleft()
             self.bytes -= oldest.log.forget(oldest.index)

@@ -53,8 +53,10 @@ class Log:
         self._durable = 0
         self._failed: StorageFailedError | None = None
         self._closed = False
-        recovery = Recovery(files, directory, options, self._segments, self.group)
+        recovery = Recovery(files, directory, options, self._segments)
         recovered = recovery.run()
+        for group, replayed in recovered.groups.items():
+            self.group(group).recover(replayed)
         self._log_id = recovered.header.log_id
         self._fd = recovered.fd
         self._sequence = self._durable = self._placed = recovered.sequence

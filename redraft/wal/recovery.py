@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +25,10 @@ from redraft.accel.record import (
     BATCH_HEADER,
     BATCH_HEADER_BYTES,
     RECORD_HEADER_BYTES,
+    TYPE_COMPACT,
     TYPE_ENTRY,
     TYPE_HARD_STATE,
+    TYPE_RESTORE,
     ScanCursor,
     Scanned,
     ScanStatus,
@@ -39,8 +40,8 @@ from redraft.base.errors import DamagedError, DirectoryError
 from redraft.raft.types import HardState
 from redraft.wal.batch import encode_batch
 from redraft.wal.files import Files
-from redraft.wal.group import GroupLog
 from redraft.wal.options import LogOptions
+from redraft.wal.replay import InvalidRecordError, Replayed
 from redraft.wal.segment import (
     DATA_START,
     SUFFIX,
@@ -60,6 +61,7 @@ class Recovered(NamedTuple):
     fd: int
     sequence: int  # last of the log; durable
     chain: int
+    groups: dict[int, Replayed]
 
 
 class _Held(NamedTuple):
@@ -90,13 +92,12 @@ class Recovery:
         directory: Path,
         options: LogOptions,
         segments: Segments,
-        group: Callable[[int], GroupLog],
     ) -> None:
         self._files = files
         self._directory = directory
         self._options = options
         self._segments = segments
-        self._group = group
+        self._groups: dict[int, Replayed] = {}
         self._headers: list[SegmentHeader] = []
         self._held: deque[_Held] = deque()
         self._durable = 0
@@ -104,7 +105,7 @@ class Recovery:
         self._address = 0
 
     def run(self) -> Recovered:
-        """Replay the log into its groups and return the segment in which it goes on.
+        """Replay the log; return its groups, and the segment in which it goes on.
 
         Raises DamagedError; DirectoryError when the fresh segment can't be made.
         """
@@ -224,15 +225,29 @@ class Recovery:
             begin = end
 
     def _replay_rows(self, rows: list[tuple[int, int, int, int, int, int]], address: int) -> None:
-        group_of = self._group
-        for offset, length, group, types, term, index in rows:
-            of_type = types >> 8
-            if of_type == TYPE_ENTRY:
-                group_of(group).replay_entry(address + offset, length, term, index)
-            elif of_type == TYPE_HARD_STATE:
-                group_of(group).replay_hard_state(HardState(term, index))
-            else:
-                raise DirectoryError(f"the log has records of type {of_type}: a newer version wrote it")
+        groups = self._groups
+        group = -1
+        try:
+            for offset, length, group, types, term, index in rows:
+                replayed = groups.get(group)
+                if replayed is None:
+                    replayed = groups[group] = Replayed()
+                of_type = types >> 8
+                if of_type == TYPE_ENTRY:
+                    replayed.entry(address + offset, length, types & 0xFF, term, index)
+                elif of_type == TYPE_HARD_STATE:
+                    replayed.save(address + offset, HardState(term, index))
+                elif of_type == TYPE_COMPACT:
+                    replayed.compact(address + offset, term, index)
+                elif of_type == TYPE_RESTORE:
+                    replayed.restore(address + offset, term, index)
+                else:
+                    raise DirectoryError(f"the log has records of type {of_type}: a newer version wrote it")
+        except InvalidRecordError as error:
+            raise self._damaged(group, error) from None
+
+    def _damaged(self, group: int, error: InvalidRecordError) -> DamagedError:
+        return DamagedError(f"the log of group {group} in {self._directory} is damaged: {error}")
 
     # ---- tail or damage ----------------------------------------------------------------------------
 
@@ -305,6 +320,7 @@ class Recovery:
             chain = batch_seal(batch, seed, chain, self._durable)
             self._replay_rows(held.rows, address + len(content))
             content += batch
+        self._finish_groups()
         sequence = self._sequence - 1
         fd, size = self._make(header, content)
         if content:
@@ -317,7 +333,14 @@ class Recovery:
         publish_segment(files, self._directory, header.number)
         self._segments.replace_newest(Segment(header.number, seed, address, size, self._durable + 1))
         self._address = address + len(content)
-        return Recovered(header, fd, sequence, chain)
+        return Recovered(header, fd, sequence, chain, self._groups)
+
+    def _finish_groups(self) -> None:
+        for group, replayed in self._groups.items():
+            try:
+                replayed.finish()
+            except InvalidRecordError as error:
+                raise self._damaged(group, error) from None
 
     def _make(self, header: SegmentHeader, content: bytearray) -> tuple[int, int]:
         options = self._options

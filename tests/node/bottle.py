@@ -10,7 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from redraft.base.address import Address
 from redraft.base.config import Config
@@ -18,8 +18,8 @@ from redraft.base.limits import TICK_MS
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.hash import HashEngine
 from redraft.node.node import Next, Node
-from redraft.raft.log import LogView
-from redraft.raft.types import Entry, HardState
+from redraft.raft.log import CompactedError, LogView
+from redraft.raft.types import Entry, EntryKind, HardState
 from redraft.replica.apply import Applier
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import Group, Member, first_map
@@ -48,6 +48,15 @@ def encode(command: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
+class Saved(NamedTuple):
+    """One group's log as a crash may leave it."""
+
+    entries: list[Entry]
+    hard_state: HardState
+    first_index: int
+    base_term: int
+
+
 class GroupLog:
     """One group's log in memory, with what of it would survive a crash."""
 
@@ -56,18 +65,29 @@ class GroupLog:
         self.entries: list[Entry] = []
         self.hard_state = HardState()
         self.first_index = 1
+        self.base_term = 0
 
     @property
     def last_index(self) -> int:
-        return len(self.entries)
+        return self.first_index + len(self.entries) - 1
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(entry.data) for entry in self.entries)
 
     def term(self, index: int) -> int:
-        return self.entries[index - 1].term if 0 < index <= len(self.entries) else 0
+        if index > self.last_index:
+            return 0
+        if index < self.first_index - 1:
+            raise CompactedError(index)
+        return self.entries[index - self.first_index].term if index >= self.first_index else self.base_term
 
     def slice(self, low: int, high: int, bytes_max: int) -> list[Entry]:
+        if low < self.first_index:
+            raise CompactedError(low)
         taken: list[Entry] = []
         size = 0
-        for entry in self.entries[low - 1 : high - 1]:
+        for entry in self.entries[low - self.first_index : high - self.first_index]:
             if taken and size + len(entry.data) > bytes_max:
                 break
             taken.append(entry)
@@ -75,9 +95,27 @@ class GroupLog:
         return taken
 
     def append(self, entries: Sequence[Entry]) -> None:
-        del self.entries[entries[0].index - 1 :]
+        del self.entries[entries[0].index - self.first_index :]
         self.entries.extend(entries)
         self._disk.dirty = True
+
+    def configurations(self) -> list[int]:
+        return [entry.index for entry in self.entries if entry.kind == EntryKind.CONFIGURATION]
+
+    def compact(self, index: int) -> None:
+        assert self.first_index - 1 <= index <= self.last_index
+        self.base_term = self.term(index)
+        del self.entries[: index + 1 - self.first_index]
+        self.first_index = index + 1
+        self._disk.dirty = True
+
+    def restore(self, index: int, term: int) -> None:
+        self.entries.clear()
+        self.first_index, self.base_term = index + 1, term
+        self._disk.dirty = True
+
+    def saved(self) -> Saved:
+        return Saved(list(self.entries), self.hard_state, self.first_index, self.base_term)
 
     def save(self, hard_state: HardState) -> None:
         self.hard_state = hard_state
@@ -93,15 +131,15 @@ class Disk:
         self.full = False
         self._lsn = 0
         self._durable_lsn = 0
-        self._flushed: dict[int, tuple[list[Entry], HardState]] = {}
-        self._durable: dict[int, tuple[list[Entry], HardState]] = {}
+        self._flushed: dict[int, Saved] = {}
+        self._durable: dict[int, Saved] = {}
 
     def group(self, gid: int) -> GroupLog:
         return self.groups.setdefault(gid, GroupLog(self))
 
     def flush(self) -> int:
         self._lsn += 1
-        self._flushed = {gid: (list(log.entries), log.hard_state) for gid, log in self.groups.items()}
+        self._flushed = {gid: log.saved() for gid, log in self.groups.items()}
         return self._lsn
 
     def sync(self) -> bool:
@@ -118,8 +156,9 @@ class Disk:
 
     def crash(self) -> None:
         for gid, log in self.groups.items():
-            entries, hard_state = self._durable.get(gid, ([], HardState()))
-            log.entries, log.hard_state = list(entries), hard_state
+            saved = self._durable.get(gid, Saved([], HardState(), 1, 0))
+            log.entries, log.hard_state = list(saved.entries), saved.hard_state
+            log.first_index, log.base_term = saved.first_index, saved.base_term
         self._lsn = self._durable_lsn = 0
         self._flushed = dict(self._durable)
 

@@ -6,11 +6,21 @@ Owns what is visible and what is durable; `crash` gives what a restart would fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from redraft.raft.log import CompactedError
 from redraft.raft.types import Entry, EntryKind, HardState
 
-Record = tuple[Entry, ...] | HardState
+
+class Base(NamedTuple):
+    """A snapshot took the place of the entries up to `index`, or (`whole`) of all there was."""
+
+    index: int  # type: ignore[assignment]  # the paper's name
+    term: int
+    whole: bool
+
+
+Record = tuple[Entry, ...] | HardState | Base
 Observer = Callable[["MemoryLog", Sequence[Entry]], None]
 
 
@@ -22,13 +32,18 @@ class MemoryLog:
         entries: Sequence[Entry] = (),
         hard_state: HardState | None = None,
         observer: Observer | None = None,
+        base: tuple[int, int] = (0, 0),
     ) -> None:
-        """Start with what is durable already; `observer` is shown each append after it happened."""
-        self.first_index = 1
-        self.base_term = 0
+        """Start with what is durable already, behind a snapshot at `base` (index, term).
+
+        `observer` is shown each append after it happened.
+        """
+        base_index, self.base_term = base
+        self.first_index = base_index + 1
         self.entries = list(entries)
-        last_term = entries[-1].term if entries else 0
+        last_term = entries[-1].term if entries else self.base_term
         self.hard_state = hard_state or HardState(last_term)
+        self.durable_base = base
         self.durable_entries = list(entries)
         self.durable_hard_state = self.hard_state
         self.observer = observer
@@ -79,11 +94,20 @@ class MemoryLog:
         self._waiting.append(record)
         self._lsn += 1
 
+    def configurations(self) -> list[int]:
+        return [entry.index for entry in self.entries if entry.kind == EntryKind.CONFIGURATION]
+
     def compact(self, index: int) -> None:
-        """Forget entries up to index, as after a snapshot."""
+        assert self.first_index - 1 <= index <= self.last_index, "compacted up to what is not there"
         self.base_term = self.term(index)
         del self.entries[: index + 1 - self.first_index]
         self.first_index = index + 1
+        self._write(Base(index, self.base_term, whole=False))
+
+    def restore(self, index: int, term: int) -> None:
+        self.entries.clear()
+        self.first_index, self.base_term = index + 1, term
+        self._write(Base(index, term, whole=True))
 
     def flush(self) -> int:
         return self._lsn
@@ -91,10 +115,15 @@ class MemoryLog:
     def sync(self, lsn: int) -> None:
         """Make all up to lsn durable, in the order written."""
         for record in self._waiting[: max(0, lsn - self._durable_lsn)]:
+            first = self.durable_base[0] + 1
             if isinstance(record, HardState):
                 self.durable_hard_state = record
+            elif isinstance(record, Base):
+                gone = len(self.durable_entries) if record.whole else record.index + 1 - first
+                del self.durable_entries[:gone]
+                self.durable_base = (record.index, record.term)
             else:
-                del self.durable_entries[record[0].index - 1 :]
+                del self.durable_entries[record[0].index - first :]
                 self.durable_entries.extend(record)
         del self._waiting[: max(0, lsn - self._durable_lsn)]
         self._durable_lsn = max(self._durable_lsn, lsn)
@@ -107,7 +136,7 @@ class MemoryLog:
     def crash(self, lucky: int) -> MemoryLog:
         """The log a restart finds: what was synced, and the first `lucky` records of the rest."""
         self.sync(self._durable_lsn + lucky)
-        return MemoryLog(self.durable_entries, self.durable_hard_state, self.observer)
+        return MemoryLog(self.durable_entries, self.durable_hard_state, self.observer, self.durable_base)
 
 
 def entries_of(*terms: int) -> list[Entry]:
