@@ -170,7 +170,7 @@ def test_compaction_gives_memory_back() -> None:
 
 
 def test_cached_entries_are_not_forgotten_for_what_stood_at_their_index_before() -> None:
-    """Entries behind a restore may have the indexes of older ones, but are durable later: memory keeps them."""
+    """Entries behind a restore may have older ones' indexes, but are durable later: memory keeps them."""
     files = FaultyFiles()
     log = opened(files, replace(SMALL, cache_bytes=0))
     append(log, 1, 20)
