@@ -52,7 +52,7 @@ NODE, CLUSTER, CONSENSUS, CLIENTS, MEMORY, LOG = (
     "Consensus and reads",
     "Clients",
     "Memory",
-    "The log",
+    "The log and snapshots",
 )
 
 
@@ -370,6 +370,44 @@ class Config:
     )
     log_cache_bytes: int = setting(
         128 * MIB, SIZE, LOG, "Recent entries kept in memory for followers that are a little behind.", low=0
+    )
+    log_tail_bytes: int = setting(
+        16 * MIB,
+        SIZE,
+        LOG,
+        """Entries of each group kept in the log behind its snapshot, so that a node which was away for a
+        moment needs no snapshot.""",
+        low=0,
+    )
+    log_bytes_max: int = setting(
+        1 * GIB,
+        SIZE,
+        LOG,
+        """Entries of all groups of a node together; beyond it the group with most of them is written
+        down.""",
+        low=1 * MIB,
+    )
+    snapshot_log_bytes: int = setting(
+        64 * MIB,
+        SIZE,
+        LOG,
+        """A group's state is written down (a snapshot) and its log compacted when the log has grown by
+        this much, or by the size of the last snapshot if that is more.""",
+        low=64 * KIB,
+    )
+    snapshot_interval: int = setting(
+        3600,
+        SECONDS,
+        LOG,
+        "A group whose last snapshot is older than this, and that has changed, is written down again.",
+        low=1,
+    )
+    snapshot_bytes_per_s: int = setting(
+        64 * MIB,
+        SIZE,
+        LOG,
+        "How fast a node sends snapshots to others, all together; a limit to keep clients' requests quick.",
+        low=64 * KIB,
     )
 
     def __post_init__(self) -> None:
