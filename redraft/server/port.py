@@ -18,7 +18,7 @@ from redraft.server import words
 from redraft.server.limits import ARGUMENTS_MAX, COMMANDS_PER_SCAN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from redraft.server.leaders import Leaders
 
@@ -43,6 +43,8 @@ class Port:
     def __init__(self, leaders: Leaders, bulk_max: int) -> None:
         self.leaders = leaders
         self.scanner = Scanner(bulk_max, ARGUMENTS_MAX, COMMANDS_PER_SCAN, one_slot=self.cluster_enabled)
+        self._plain: frozenset[int] = frozenset()  # what the scanner's table was made of
+        self._groups: Sequence[int] = ()
         self.refresh()
 
     def plain(self) -> Collection[int]:
@@ -55,8 +57,10 @@ class Port:
 
     def refresh(self) -> None:
         """Put what the node knows now into the scanner's table."""
-        plain = self.plain()
-        self.scanner.set_groups([group if group in plain else 0 for group in self.leaders.group_of_slot])
+        plain, groups = frozenset(self.plain()), self.leaders.group_of_slot
+        if plain != self._plain or groups is not self._groups:
+            self._plain, self._groups = plain, groups
+            self.scanner.set_groups([group if group in plain else 0 for group in groups])
 
     def route(self, wanted: Wanted) -> int | bytes:
         """Return the group that a command of these keys goes to, or the error that says why none."""
