@@ -122,6 +122,14 @@ class Config:
         """The first configuration: every node's client address (`HOST:PORT`, or `HOST:PORT@PEERPORT`),
         the same list on every node. Empty: a cluster of one.""",
     )
+    join: Address | None = setting(
+        None,
+        OPTIONAL_ADDRESS,
+        CLUSTER,
+        """Become part of a cluster that exists, in an empty directory: the address of any of its nodes (its
+        client port or its peer port). Of no meaning once the node has joined; not together with
+        `cluster`.""",
+    )
     cluster_secret_file: Path | None = setting(
         None,
         OPTIONAL_PATH,

@@ -44,6 +44,8 @@ FORWARDED_REPLY_BYTES_MAX: Final = 768 * MIB  # replies to one part or batch of 
 CHUNK_BYTES: Final = 256 * KIB  # larger messages are cut, so that liveness frames can go between
 HANDSHAKE_BYTES_MAX: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_MS: Final = 2000
+ADMISSION_BYTES_MAX: Final = 4 * MIB  # what a new member is told of its cluster
+ADMISSION_TIMEOUT_MS: Final = 10_000  # longer than a cluster needs to find a leader and agree
 DIAL_BACKOFF_FIRST_MS: Final = 20
 DIAL_BACKOFF_LAST_MS: Final = 500
 

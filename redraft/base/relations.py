@@ -56,6 +56,11 @@ def _addresses(config: Config) -> None:
             f"This node's address {own.client} is not in cluster ({', '.join(names)}): "
             "add it there on every node, or set advertise to the one that is meant."
         )
+    if config.join is not None and len(names) > 1:
+        raise ConfigError(
+            "join and cluster can't both be given: nodes that found a cluster together list each other in "
+            "cluster, a node that is added to one that exists needs join only."
+        )
     listed = config.cluster[names.index(own.client)]
     if listed.peer_port != config.peer_port:
         raise ConfigError(

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, closing
 
 import trio
 
+from redraft.base.address import Address
 from redraft.base.config import Config
 from redraft.base.errors import DirectoryError
 from redraft.commands.keyspace import Keyspace
@@ -22,6 +23,7 @@ from redraft.node.clock import SystemClock
 from redraft.node.driver import Driver
 from redraft.node.founding import form
 from redraft.node.identity import DataDirectory
+from redraft.node.joining import join
 from redraft.node.node import Node
 from redraft.node.wire import Wire
 from redraft.raft.log import LogView
@@ -57,7 +59,7 @@ async def serve(config: Config, stop: trio.Event) -> None:
         )
         async with _cancelled_behind() as nursery:
             await nursery.start(peers.listen, config.host, config.peer_port)
-            configuration = await _unless(stop, bootstrap, peers)
+            configuration = await _unless(stop, bootstrap, peers, config.join)
             if configuration is not None:
                 node = _node(config, configuration, bootstrap, node_log)
                 await _run(node, reactor, peers, node_log, configuration, stop)
@@ -72,6 +74,7 @@ def _bootstrap(config: Config, directory: DataDirectory) -> Bootstrap:
         cluster=config.cluster,
         groups=config.groups,
         replication_factor=config.replication_factor,
+        joins=config.join is not None,
     )
 
 
@@ -87,8 +90,10 @@ def _open_log(config: Config, directory: DataDirectory) -> Log:
     return Log.open(path, options)
 
 
-async def _unless(stop: trio.Event, bootstrap: Bootstrap, peers: Peers) -> Configuration | None:
-    """Form the cluster, or None when the node is stopped before."""
+async def _unless(
+    stop: trio.Event, bootstrap: Bootstrap, peers: Peers, member: Address | None
+) -> Configuration | None:
+    """Form the cluster, or join one by that member; None when the node is stopped before."""
     formed: Configuration | None = None
     async with trio.open_nursery() as nursery:
 
@@ -97,7 +102,10 @@ async def _unless(stop: trio.Event, bootstrap: Bootstrap, peers: Peers) -> Confi
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(give_up)
-        formed = await form(bootstrap, peers)
+        if bootstrap.joins and member is not None:
+            formed = await join(bootstrap, peers, member)
+        else:
+            formed = await form(bootstrap, peers)
         nursery.cancel_scope.cancel()
     return formed
 
@@ -146,7 +154,6 @@ async def _run(
             async def keep_linked() -> None:
                 await peers.keep_linked(
                     configuration.node_id,
-                    configuration.members,
                     on_up=lambda peer, link: node.on_link_up(peer, Wire(link)),
                     on_down=node.on_link_down,
                     on_message=node.on_frame,

@@ -13,8 +13,8 @@ would then outvote what the first cluster had acknowledged.  No node forms befor
 and a promise is kept for ever, so at most one configuration of these nodes ever forms.
 
 The cluster's id is a hash of the first configuration, and its node ids are 1..n in the order of
-addresses: every node finds the same without asking.  After that, a known address with another node
-id is a node that was wiped, and is refused.
+addresses: every node finds the same without asking.  A node that joins later is FORMED in one step, when
+the cluster has admitted it (`joining`).  Who belongs to the cluster from then on says the `roster`.
 
 Decides only, and keeps its decisions in the data directory; `founding` carries them out.
 """
@@ -31,11 +31,11 @@ import msgspec
 from redraft import __version__
 from redraft.base.address import Address
 from redraft.base.errors import DirectoryError
+from redraft.control.topology import Topology, founding_topology
 from redraft.node.identity import DataDirectory, MemberRecord
-from redraft.topology.cluster_map import Member
-from redraft.transport.handshake import Card, Kind, Refusal, Stage
-
-RESTART = "(If it has never served a client: empty every node's data directory and start all again.)"
+from redraft.node.roster import Roster
+from redraft.topology.cluster_map import Member, first_map
+from redraft.transport.handshake import Card, Kind, Purpose, Refusal, Stage
 
 log = logging.getLogger("redraft.node")
 
@@ -49,6 +49,27 @@ class Configuration:
     members: tuple[Member, ...]
     groups: int
     replication_factor: int
+
+    @property
+    def topology(self) -> Topology:
+        """What the topology group starts from, the same on every node."""
+        first = first_map(
+            self.cluster_id,
+            self.members,
+            groups=self.groups,
+            replication_factor=self.replication_factor,
+        )
+        return founding_topology(first, self.replication_factor)
+
+
+class Charter(msgspec.Struct, frozen=True):
+    """What a new member is told: its cluster's first configuration, and the topology of the moment."""
+
+    cluster_id: str
+    founders: tuple[MemberRecord, ...]
+    groups: int
+    replication_factor: int
+    topology: Topology
 
 
 class Bootstrap:
@@ -64,8 +85,12 @@ class Bootstrap:
         cluster: Sequence[Address],
         groups: int,
         replication_factor: int,
+        joins: bool = False,
     ) -> None:
-        """Raises DirectoryError when the directory is another node's or another cluster's."""
+        """Raises DirectoryError when the directory is another node's or another cluster's.
+
+        A new node that `joins` founds nothing: it waits to be `admitted`.
+        """
         self._directory = directory
         self._own = own
         self._peer_ports = {address.client: address.peer_port for address in cluster}
@@ -73,10 +98,12 @@ class Bootstrap:
         self._replica_port = replica_port
         self._listed = tuple(sorted(cluster, key=lambda each: (each.host, each.port)))
         self._groups = groups
-        self._replication_factor = min(replication_factor, len(cluster))
+        self._replication_factor = replication_factor
+        self._joins = joins
         self._cards: dict[str, Card] = {}  # by address, while new
         self._promised: set[str] = set()  # addresses known to have promised what this node promised
         self._incarnations: dict[str, int] = {}  # the highest met, by node id
+        self._roster: Roster | None = None
         assert own.client in self._peer_ports, "the configuration lists the node itself"
         if self.stage != Stage.NEW:
             self._check_directory()
@@ -101,6 +128,11 @@ class Bootstrap:
         return self._directory.identity.incarnation == 1
 
     @property
+    def joins(self) -> bool:
+        """Whether this is a new node that has to be admitted by a cluster that exists."""
+        return self._joins and self.stage == Stage.NEW
+
+    @property
     def others(self) -> tuple[Address, ...]:
         """The listed nodes but this one."""
         return tuple(address for address in self._listed if address.client != self._own.client)
@@ -110,6 +142,10 @@ class Bootstrap:
         """The first configuration; only once the stage is FORMED."""
         identity = self._directory.identity
         assert identity.stage == Stage.FORMED, "there is no cluster yet"
+        return self._first_configuration()
+
+    def _first_configuration(self) -> Configuration:
+        identity = self._directory.identity
         members = tuple(
             Member(
                 each.node_id,
@@ -122,8 +158,27 @@ class Bootstrap:
             )
             for each in identity.members
         )
-        own = next(each.node_id for each in members if each.hex_id == identity.hex_id)
-        return Configuration(identity.cluster_id, own, members, identity.groups, identity.replication_factor)
+        return Configuration(
+            identity.cluster_id, self._node_id, members, identity.groups, identity.replication_factor
+        )
+
+    @property
+    def _node_id(self) -> int:
+        identity = self._directory.identity
+        founder = next((each.node_id for each in identity.members if each.hex_id == identity.hex_id), 0)
+        return founder or identity.node_id
+
+    @property
+    def roster(self) -> Roster:
+        """Who belongs to the cluster; only once there is (or will be) one."""
+        if self._roster is None:
+            assert self.stage != Stage.NEW, "there is no cluster yet"
+            first = self._first_configuration()
+            self._roster = Roster(first.cluster_id, self._own.client, first.topology, first.members)
+            known = self._directory.topology
+            if known is not None:
+                self._roster.update(known)
+        return self._roster
 
     def card(self) -> Card:
         """What this node shows to others at this moment."""
@@ -136,6 +191,7 @@ class Bootstrap:
             primary_port=self._primary_port,
             replica_port=self._replica_port,
             peer_port=self._peer_ports[self._own.client],
+            node_id=self._node_id,
             stage=self.stage,
             cluster_id=identity.cluster_id,
             founding=self._founding,
@@ -149,7 +205,7 @@ class Bootstrap:
 
     # ---- others ----
 
-    def judge(self, card: Card) -> Refusal | None:
+    def judge(self, card: Card, purpose: Purpose) -> Refusal | None:
         """Say why this node, which knows the secret, is refused all the same; None: it is not."""
         if card.hex_id == self._directory.identity.hex_id:
             return Refusal(
@@ -163,10 +219,24 @@ class Bootstrap:
                 f"The data directory of {card.address} was set back to an older copy, which may have "
                 "forgotten votes: empty it, and join the node as a new one with --join.",
             )
-        return self._judge_founder(card) if self.stage == Stage.NEW else self._judge_member(card)
+        if purpose == Purpose.JOIN or self.joins:
+            return self._judge_joining(card)
+        if self.stage == Stage.NEW:
+            return self._judge_founder(card)
+        if self.formed and self.roster.was_new(card):
+            return Refusal(
+                Kind.IDENTITY,
+                f"The data directory of {card.address} was set back to before the cluster was founded: "
+                "empty it, and join the node as a new one with --join.",
+            )
+        return self.roster.judge(card, purpose)
+
+    def members(self) -> list[Member]:
+        """All nodes there should be links with, this one included."""
+        return self.roster.members()
 
     def met(self, card: Card) -> bool:
-        """Learn from the card of a node that was accepted; True when this node's own stage changed."""
+        """Learn from the card of a node that was accepted; True when anything is other than before."""
         before = self.stage
         self._incarnations[card.hex_id] = card.incarnation
         if before == Stage.NEW:
@@ -174,7 +244,44 @@ class Bootstrap:
         self._learn(card)
         self._advance()
         self._refresh(card)
-        return self.stage != before
+        news = self.stage != Stage.NEW and self.roster.met(card)
+        return news or self.stage != before
+
+    def admitted(self, charter: Charter, node_id: int) -> None:
+        """The cluster has made this node a member: what it has to know is on disk when this returns."""
+        assert self.joins
+        self._directory.save_topology(charter.topology)
+        self._directory.save(
+            msgspec.structs.replace(
+                self._directory.identity,
+                stage=Stage.FORMED.value,
+                cluster_id=charter.cluster_id,
+                groups=charter.groups,
+                replication_factor=charter.replication_factor,
+                address=self._own.client,
+                members=charter.founders,
+                node_id=node_id,
+            )
+        )
+
+    def charter(self, topology: Topology) -> Charter:
+        """What a node has to know that this topology has as a member."""
+        identity = self._directory.identity
+        return Charter(
+            identity.cluster_id, identity.members, identity.groups, identity.replication_factor, topology
+        )
+
+    def _judge_joining(self, card: Card) -> Refusal | None:
+        """Of a node that joins and the member it asks, each judges the other."""
+        member, new = (card.stage, self.stage) if self.joins else (self.stage, card.stage)
+        if member != Stage.FORMED:
+            return Refusal(Kind.NOT_READY, "There is no cluster yet that could be joined.")
+        if new != Stage.NEW:
+            return Refusal(
+                Kind.CLUSTER,
+                f"{card.address} belongs to a cluster already: a node joins when it is new.",
+            )
+        return None
 
     def _judge_founder(self, card: Card) -> Refusal | None:
         if card.founding != self._founding:
@@ -187,42 +294,6 @@ class Bootstrap:
             return Refusal(
                 Kind.SETTINGS,
                 f"{card.address} is not in --cluster of {self._own.client}: add it on every node.",
-            )
-        return None
-
-    def _judge_member(self, card: Card) -> Refusal | None:
-        identity = self._directory.identity
-        by_id = next((each for each in identity.members if each.hex_id == card.hex_id), None)
-        known = {_client(each) for each in identity.members}
-        if card.cluster_id and card.cluster_id != identity.cluster_id:
-            return Refusal(
-                Kind.CLUSTER,
-                f"{card.address} belongs to cluster {card.cluster_id[:12]}, {self._own.client} to cluster "
-                f"{identity.cluster_id[:12]}: correct --cluster or --dir of the one that is wrong. {RESTART}",
-            )
-        if by_id is None and card.address in known:
-            return Refusal(
-                Kind.WIPED,
-                f"{card.address} was wiped: its cluster knows it by another node id, and an empty log must "
-                f"not vote. Start it with its old data directory, or as a new node with --join. {RESTART}",
-            )
-        if by_id is None:
-            return Refusal(
-                Kind.CLUSTER,
-                f"{card.address} is not a member of the cluster of {self._own.client}: "
-                "to add a node, start it with --join.",
-            )
-        if card.address != _client(by_id):
-            return Refusal(
-                Kind.IDENTITY,
-                f"The node that calls itself {card.address} is known as {_client(by_id)}: "
-                "start it with the address it had.",
-            )
-        if card.stage == Stage.NEW and identity.stage == Stage.FORMED:
-            return Refusal(
-                Kind.IDENTITY,
-                f"The data directory of {card.address} was set back to before the cluster was founded: "
-                "empty it, and join the node as a new one with --join.",
             )
         return None
 
@@ -239,6 +310,8 @@ class Bootstrap:
 
     def _advance(self) -> None:
         """Take every step that is possible now."""
+        if self.joins:
+            return
         if self.stage == Stage.NEW and all(each.client in self._cards for each in self.others):
             self._promise()
             for card in self._cards.values():
@@ -289,6 +362,8 @@ class Bootstrap:
                 f"Data directory {path} belongs to node {identity.address}, this is {self._own.client}: "
                 "choose this node's own directory with --dir."
             )
+        if not any(each.hex_id == identity.hex_id for each in identity.members):
+            return  # it joined: what it was started with says nothing of its cluster
         names = sorted(_client(each) for each in identity.members)
         if names != sorted(self._peer_ports):
             raise DirectoryError(
@@ -310,7 +385,7 @@ class Bootstrap:
                 each,
                 primary_port=card.primary_port,
                 replica_port=card.replica_port,
-                peer_port=self._peer_ports[card.address],
+                peer_port=card.peer_port,
             )
             if each.hex_id == card.hex_id
             else each

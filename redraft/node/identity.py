@@ -2,6 +2,7 @@
 
     DIR/lock        held (flock) by the process that runs the node; its id inside, for people
     DIR/identity    one line of JSON, then its CRC-32 as eight hex digits; replaced as a whole
+    DIR/topology    the newest topology the node has seen; only a memory of what the topology group holds
     DIR/log/        the log (`redraft.wal`)
 
 Invariants: one process at a time has the directory; the 40-hex id is made once, at the first start,
@@ -9,12 +10,13 @@ and never changes; the incarnation is higher at each start than it ever was and 
 hears of it.  A directory that has a log and no identity is damaged, not new: a node that forgot who
 it is must not vote.
 
-Must not know what a cluster is: it keeps what `bootstrap` decides.
+Must not know what a cluster is: it keeps what `bootstrap` decides, and what it is given to remember.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import zlib
@@ -24,13 +26,17 @@ from typing import Final, Self
 import msgspec
 
 from redraft.base.errors import DamagedError, DirectoryError
+from redraft.control.topology import Topology, decode, encode
 
 FORMAT: Final = 1
-LOCK, IDENTITY, LOG = "lock", "identity", "log"
-OWN: Final = frozenset((LOCK, IDENTITY, LOG, IDENTITY + ".new"))
+LOCK, IDENTITY, LOG, TOPOLOGY = "lock", "identity", "log", "topology"
+OWN: Final = frozenset((LOCK, IDENTITY, LOG, TOPOLOGY, IDENTITY + ".new", TOPOLOGY + ".new"))
 MOUNT_POINT: Final = "lost+found"
 """What a fresh file system has in its root."""
 IDENTITY_BYTES_MAX: Final = 1024 * 1024
+CHECKSUM_BYTES: Final = 8
+
+log = logging.getLogger("redraft.node")
 
 
 class MemberRecord(msgspec.Struct, frozen=True):
@@ -46,7 +52,10 @@ class MemberRecord(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a node knows of itself; `stage` is the handshake's, `cluster_id` is empty while that is new."""
+    """What a node knows of itself; `stage` is the handshake's, `cluster_id` is empty while that is new.
+
+    `members` are the founders; `node_id` is 0 but for a node that joined later.
+    """
 
     format: int
     hex_id: str
@@ -57,6 +66,7 @@ class Identity(msgspec.Struct, frozen=True):
     replication_factor: int = 0
     address: str = ""
     members: tuple[MemberRecord, ...] = ()
+    node_id: int = 0
 
 
 class DataDirectory:
@@ -99,8 +109,29 @@ class DataDirectory:
     def save(self, identity: Identity) -> None:
         """Replace the identity; it is on disk when this returns."""
         line = msgspec.json.encode(identity) + b"\n"
-        _replace(self.path, line + b"%08x\n" % zlib.crc32(line))
+        _replace(self.path, IDENTITY, line + b"%08x\n" % zlib.crc32(line))
         self.identity = identity
+
+    @property
+    def topology(self) -> Topology | None:
+        """The newest topology that was saved; None when there is none, or none that can be read."""
+        try:
+            content = (self.path / TOPOLOGY).read_bytes()
+        except FileNotFoundError:
+            return None
+        checksum, encoded = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
+        try:
+            if checksum == b"%08x" % zlib.crc32(encoded):
+                return decode(encoded)
+        except msgspec.MsgspecError:
+            pass
+        log.warning("%s can't be read and is not used: the other nodes know better", self.path / TOPOLOGY)
+        return None
+
+    def save_topology(self, topology: Topology) -> None:
+        """Keep a topology for the next start; it is on disk when this returns."""
+        encoded = encode(topology)
+        _replace(self.path, TOPOLOGY, b"%08x" % zlib.crc32(encoded) + encoded)
 
     def close(self) -> None:
         """Let another process have the directory."""
@@ -173,14 +204,14 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, name: str, content: bytes) -> None:
     """Write, sync, rename, sync the directory: whole, old or new, whatever happens."""
-    fresh = path / (IDENTITY + ".new")
+    fresh = path / (name + ".new")
     with fresh.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path / IDENTITY)
+    fresh.replace(path / name)
     _sync_directory(path)
 
 

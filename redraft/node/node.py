@@ -55,7 +55,7 @@ from redraft.transport.messages import (
     ReadReply,
 )
 
-LIVENESS_GROUP = 0
+LIVENESS_GROUP = 0xFFFF
 """The group number of frames that are about the pair of nodes."""
 SWEEP_MS = 100.0
 """How often a leader looks for keys past their deadline."""

@@ -16,10 +16,11 @@ import socket
 import trio
 
 from redraft.base.errors import AddressError
-from redraft.base.limits import HANDSHAKE_TIMEOUT_MS
+from redraft.base.limits import ADMISSION_BYTES_MAX, ADMISSION_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS
 from redraft.transport.handshake import (
     LENGTH,
     WELCOME,
+    Admitted,
     Kind,
     Outcome,
     Party,
@@ -28,6 +29,8 @@ from redraft.transport.handshake import (
     Side,
     WeRefuseError,
     accepting,
+    admission,
+    answer_frame,
     dialing,
     frame_bytes,
 )
@@ -86,6 +89,34 @@ async def accept(stream: trio.SocketStream, party: Party) -> tuple[Outcome, sock
         stream.socket.close()
 
 
+async def hear_answer(connection: socket.socket) -> Admitted:
+    """Wait, behind a handshake to join, for what the cluster decides; closes the connection.
+
+    Raises OSError or PeerRefusedError.
+    """
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+    try:
+        with trio.fail_after(ADMISSION_TIMEOUT_MS / 1000):
+            size = frame_bytes(await _exactly(stream, LENGTH.size), ADMISSION_BYTES_MAX)
+            return admission(await _exactly(stream, size))
+    except trio.TooSlowError:
+        raise TimeoutError(errno.ETIMEDOUT, "no answer in time") from None
+    except trio.BrokenResourceError as error:
+        raise ConnectionResetError(errno.ECONNRESET, "the connection broke") from error
+    finally:
+        stream.socket.close()
+
+
+async def give_answer(connection: socket.socket, answer: Admitted | Refusal) -> None:
+    """Tell who wants to join what the cluster decided, and close the connection; the peer may be gone."""
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+    try:
+        with trio.move_on_after(HANDSHAKE_TIMEOUT_MS / 1000):
+            await _last_words(stream, answer_frame(answer))
+    finally:
+        stream.socket.close()
+
+
 def is_local(stream: trio.SocketStream) -> bool:
     """Whether the other end is on this machine, by its address."""
     try:
@@ -114,13 +145,13 @@ async def _carry(stream: trio.SocketStream, side: Side) -> Outcome:
 
 
 async def _exactly(stream: trio.SocketStream, size: int) -> bytes:
-    received = b""
+    received = bytearray()
     while len(received) < size:
         piece = await stream.receive_some(size - len(received))
         if not piece:
             raise ConnectionResetError(errno.ECONNRESET, "the connection was closed in the handshake")
         received += piece
-    return received
+    return bytes(received)
 
 
 async def _last_words(stream: trio.SocketStream, frame: bytes) -> None:

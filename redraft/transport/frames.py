@@ -1,6 +1,6 @@
 """The peers' wire format after the handshake: one grammar that encoder and decoder share.
 
-    frame  = length u32, type u8, flags u8, group u16, body          length: of the body; group 0: none
+    frame  = length u32, type u8, flags u8, group u16, body          length: of the body; group 65535: none
     body   = by type; those of fixed size are rows of _FIXED, the others:
       APPEND_ENTRIES  term u64, prev_log_index u64, prev_log_term u64, commit_index u64, count u32,
                       { term u64, kind u8, length u32 } * count, data * count   (indexes go on from prev)

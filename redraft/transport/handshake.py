@@ -6,6 +6,7 @@
       PROOF     purpose, card, mac             ->
                                                <-  PROOF      purpose, card, mac
       WELCOME                                  ->
+                                               <-  ADMITTED   node id, charter     (purpose JOIN only)
 
 Each frame is a u32 length (little-endian) and a msgpack map whose "type" names it; either side may
 answer REFUSED with a kind and a sentence instead, and close.  A mac is HMAC-SHA256 with the secret
@@ -33,7 +34,7 @@ import msgspec
 from msgspec import Meta
 
 from redraft.base.errors import PeerRefusedError
-from redraft.base.limits import HANDSHAKE_BYTES_MAX, PORT_MAX
+from redraft.base.limits import ADMISSION_BYTES_MAX, HANDSHAKE_BYTES_MAX, PORT_MAX
 from redraft.transport.frames import PROTOCOL_VERSION
 
 MAGIC: Final = "redraft peer"
@@ -58,6 +59,7 @@ class Kind(StrEnum):
     CLUSTER = "cluster"
     SETTINGS = "settings"
     WIPED = "wiped"
+    REMOVED = "removed"
     IDENTITY = "identity"
     NOT_READY = "not ready"
 
@@ -69,6 +71,8 @@ class Purpose(StrEnum):
     """To see each other's card; the connection ends with the handshake."""
     LINK = "link"
     """To exchange frames."""
+    JOIN = "join"
+    """To ask to be made a member; the answer comes once the cluster has decided."""
 
 
 class Stage(StrEnum):
@@ -93,6 +97,8 @@ class Card(msgspec.Struct, frozen=True):
     cluster_id: Annotated[str, Meta(max_length=40)]
     founding: Annotated[str, Meta(max_length=16_000)]
     software: Annotated[str, Meta(max_length=40)]
+    node_id: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    """The node's small id, 0 while it has none."""
 
     @property
     def address(self) -> str:
@@ -135,6 +141,13 @@ class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
     """The dialer accepts the acceptor."""
 
 
+class Admitted(msgspec.Struct, frozen=True, tag_field="type", tag="admitted"):
+    """The cluster has made the dialer a member; `charter` is what a member has to know (`node.joining`)."""
+
+    node_id: Annotated[int, Meta(ge=1, lt=2**32)]
+    charter: bytes
+
+
 class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused"):
     """Either side's last words."""
 
@@ -142,11 +155,11 @@ class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused"):
     reason: Sentence
 
 
-Speech: TypeAlias = Hello | Challenge | Proof | Welcome | Refused
+Speech: TypeAlias = Hello | Challenge | Proof | Welcome | Admitted | Refused
 Judge: TypeAlias = Callable[[Card, Purpose], Refusal | None]
 """Says whether a node that knows the secret is to be refused all the same."""
 
-ExpectedT = TypeVar("ExpectedT", Hello, Challenge, Proof, Welcome)
+ExpectedT = TypeVar("ExpectedT", Hello, Challenge, Proof, Welcome, Admitted)
 _encoder = msgspec.msgpack.Encoder()
 _speech: Final = msgspec.msgpack.Decoder(Speech)
 _card: Final = msgspec.msgpack.Decoder(Card)
@@ -225,10 +238,22 @@ def accepting(party: Party) -> Side:
     return Outcome(theirs, proof.purpose)
 
 
-def frame_bytes(length: bytes) -> int:
-    """How many bytes follow a frame's length; raises WeRefuseError for more than a handshake may have."""
+def answer_frame(answer: Admitted | Refusal) -> bytes:
+    """What the acceptor says last to who wants to join."""
+    if isinstance(answer, Refusal):
+        return _frame(Refused(answer.kind, answer.reason[:REASON_CHARACTERS_MAX]))
+    return _frame(answer)
+
+
+def admission(frame: bytes) -> Admitted:
+    """What the frame behind a handshake to join says; raises TheyRefuseError, or WeRefuseError for noise."""
+    return _heard(frame, Admitted)
+
+
+def frame_bytes(length: bytes, bytes_max: int = HANDSHAKE_BYTES_MAX) -> int:
+    """How many bytes follow a frame's length; raises WeRefuseError for more than there may be."""
     (size,) = LENGTH.unpack(length)
-    if not 0 < size <= HANDSHAKE_BYTES_MAX:
+    if not 0 < size <= bytes_max:
         raise WeRefuseError(None, "it does not speak redraft's peer protocol")
     return int(size)
 
@@ -289,5 +314,5 @@ def _heard(frame: bytes, expected: type[ExpectedT]) -> ExpectedT:
 
 def _frame(speech: Speech) -> bytes:
     body = _encoder.encode(speech)
-    assert len(body) <= HANDSHAKE_BYTES_MAX
+    assert len(body) <= (ADMISSION_BYTES_MAX if isinstance(speech, Admitted) else HANDSHAKE_BYTES_MAX)
     return LENGTH.pack(len(body)) + body

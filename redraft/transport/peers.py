@@ -4,16 +4,18 @@ Owns the peer port, the tasks that dial, and the table of links.  Invariants: of
 with the smaller id dials, so that no two connections are made at cross purposes; a newer link replaces
 an older one, for the process at its end may be a new one; `on_down` is called for every `on_up`, before
 the next `on_up` of that node.  A node that starts shows itself to all others at once, so that nobody
-waits out a back-off.  At most HANDSHAKES_MAX connections are without proof at a time.
+waits out a back-off, and to those it does not hear from again and again: they may not know it yet.
+At most HANDSHAKES_MAX connections are without proof at a time.  Members come and go: `refresh` asks anew
+who they are.
 
-Must not know how it is decided who belongs to the cluster (`judge`, `met`), or what messages mean.
+Must not know how it is decided who belongs to the cluster (`Membership`), or what messages mean.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -22,9 +24,18 @@ from redraft.base.address import Address
 from redraft.base.errors import PeerRefusedError
 from redraft.base.limits import DIAL_BACKOFF_FIRST_MS, DIAL_BACKOFF_LAST_MS
 from redraft.topology.cluster_map import Member
-from redraft.transport.dial import accept, bind, dial
+from redraft.transport.dial import accept, bind, dial, give_answer, hear_answer
 from redraft.transport.frames import Message
-from redraft.transport.handshake import Card, Kind, Outcome, Party, Purpose, Refusal, TheyRefuseError
+from redraft.transport.handshake import (
+    Admitted,
+    Card,
+    Kind,
+    Outcome,
+    Party,
+    Purpose,
+    Refusal,
+    TheyRefuseError,
+)
 from redraft.transport.link import Link
 from redraft.transport.reactor import Reactor
 
@@ -32,6 +43,8 @@ HANDSHAKES_MAX: Final = 64
 """Connections whose handshake is not over; for one more the oldest is cut off."""
 STEADY_LINK_S: Final = 1.0
 """A link that lasts so long resets the back-off of its dialler."""
+SHOW_AGAIN_S: Final = 2.0
+"""How often a node shows itself to one that should dial it and does not."""
 TOLD_MAX: Final = 256
 """Sentences remembered so as not to repeat them in the log."""
 
@@ -42,8 +55,15 @@ class Membership(Protocol):
     """Who belongs to the cluster (`redraft.node.bootstrap`)."""
 
     def card(self) -> Card: ...
-    def judge(self, card: Card) -> Refusal | None: ...
-    def met(self, card: Card) -> bool: ...
+    def judge(self, card: Card, purpose: Purpose) -> Refusal | None: ...
+
+    def met(self, card: Card) -> bool:
+        """Learn from the card of a node that was accepted; True when anything is other than before."""
+        ...
+
+    def members(self) -> Sequence[Member]:
+        """All nodes there should be links with, this one included."""
+        ...
 
 
 class Peers:
@@ -61,7 +81,11 @@ class Peers:
         self._unproven: dict[trio.CancelScope, None] = {}  # handshakes going on, oldest first
         self._told: dict[str, str] = {}
         self._members: dict[str, Member] = {}
+        self._keepers: dict[str, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
         self._own_id = 0
+        self.admit: Callable[[Card], Awaitable[Admitted | Refusal]] | None = None
+        """Asks the cluster to make a new node a member; None while this node can't."""
         self._nudges: dict[int, trio.Event] = {}
         self._ended: dict[int, trio.Event] = {}
         self._on_up: Callable[[int, Link], None] = _unexpected
@@ -85,6 +109,16 @@ class Peers:
         )
         connection.close()
 
+    async def join(self, host: str, port: int) -> tuple[Card, Admitted]:
+        """Ask the node at a peer address to have this node made a member; returns its card and the answer.
+
+        Raises OSError or PeerRefusedError.
+        """
+        with self._reactor.attention():
+            party = self._party._replace(judge=self._membership.judge)
+            outcome, connection = await dial(host, port, party, Purpose.JOIN)
+            return outcome.card, await hear_answer(connection)
+
     def changed(self) -> trio.Event:
         """An event that is set when a meeting next changes what this node is."""
         if self._changed.is_set():
@@ -94,7 +128,6 @@ class Peers:
     async def keep_linked(
         self,
         own_id: int,
-        members: Sequence[Member],
         *,
         on_up: Callable[[int, Link], None],
         on_down: Callable[[int], None],
@@ -103,52 +136,83 @@ class Peers:
         """Hold a link to every other member until cancelled, then close them all.
 
         The three are called in the Trio thread: from the reactor's callbacks or between its cycles.
+        Raises PeerRefusedError when a member says that this node was removed.
         """
         self._on_up, self._on_down, self._on_message = on_up, on_down, on_message
         self._own_id = own_id
-        self._members = {member.hex_id: member for member in members}
         try:
-            async with trio.open_nursery() as nursery:
-                for member in members:
-                    if member.node_id != own_id:
-                        nursery.start_soon(self._keep, member)
+            async with trio.open_nursery() as self._nursery:
+                self.refresh()
                 await trio.sleep_forever()  # the node with the highest id dials nobody and still has links
         finally:
+            self._nursery = None
             for link in list(self.links.values()):
                 link.close("this node stops")
             self._members = {}
+            self._keepers = {}
 
-    async def _keep(self, member: Member) -> None:
-        if member.node_id < self._own_id:
-            await self._show(member)
+    def refresh(self) -> None:
+        """Ask anew who the members are: links to new ones are made, those to others closed."""
+        if self._nursery is None:
             return
+        before = self._members
+        self._members = {member.hex_id: member for member in self._membership.members()}
+        for hex_id, member in before.items():
+            if hex_id not in self._members:
+                if hex_id in self._keepers:
+                    self._keepers.pop(hex_id).cancel()
+                link = self.links.get(member.node_id)
+                if link is not None:
+                    link.close("it is no member any more")
+        for hex_id, member in self._members.items():
+            if hex_id not in self._keepers and member.node_id != self._own_id:
+                scope = self._keepers[hex_id] = trio.CancelScope()
+                self._nursery.start_soon(self._keep, hex_id, scope)
+
+    async def _keep(self, hex_id: str, scope: trio.CancelScope) -> None:
+        with scope:
+            if self._members[hex_id].node_id > self._own_id:
+                await self._keep_dialling(hex_id)
+            else:
+                await self._keep_showing(hex_id)
+
+    async def _keep_dialling(self, hex_id: str) -> None:
         backoff_ms = DIAL_BACKOFF_FIRST_MS
         while True:
+            member = self._members[hex_id]
             started = trio.current_time()
             self._nudges[member.node_id] = nudge = trio.Event()
-            try:
-                outcome, connection = await self._dial(
-                    member.address, member.host, member.peer_port, Purpose.LINK
-                )
-            except (OSError, PeerRefusedError):
-                pass  # told already
-            else:
-                if self._establish(outcome.card, connection):
-                    await self._ended[member.node_id].wait()
+            connection = await self._reach(member, Purpose.LINK)
+            if connection is not None and self._establish(*connection):
+                await self._ended[member.node_id].wait()
             if trio.current_time() - started > STEADY_LINK_S:
                 backoff_ms = DIAL_BACKOFF_FIRST_MS
             with trio.move_on_after(backoff_ms / 1000):
                 await nudge.wait()
             backoff_ms = min(2 * backoff_ms, DIAL_BACKOFF_LAST_MS)
 
-    async def _show(self, member: Member) -> None:
+    async def _keep_showing(self, hex_id: str) -> None:
+        while True:
+            member = self._members[hex_id]
+            if member.node_id not in self.links:
+                connection = await self._reach(member, Purpose.INTRODUCE)
+                if connection is not None:
+                    connection[1].close()
+            if member.node_id in self.links:
+                await self._ended[member.node_id].wait()
+            await trio.sleep(SHOW_AGAIN_S)
+
+    async def _reach(self, member: Member, purpose: Purpose) -> tuple[Card, socket.socket] | None:
+        """Dial a member; None when that failed, which was told already."""
         try:
-            _outcome, connection = await self._dial(
-                member.address, member.host, member.peer_port, Purpose.INTRODUCE
-            )
-            connection.close()
-        except (OSError, PeerRefusedError):
-            return
+            outcome, connection = await self._dial(member.address, member.host, member.peer_port, purpose)
+        except PeerRefusedError as error:
+            if isinstance(error, TheyRefuseError) and error.kind == Kind.REMOVED:
+                raise
+            return None
+        except OSError:
+            return None
+        return outcome.card, connection
 
     async def _dial(self, name: str, host: str, port: int, purpose: Purpose) -> tuple[Outcome, socket.socket]:
         try:
@@ -187,11 +251,23 @@ class Peers:
             return
         outcome, connection = accepted
         self._told.pop(outcome.card.address, None)
+        if outcome.purpose == Purpose.JOIN:
+            await self._admit(outcome.card, connection)
+            return
         self._meet(outcome)
         if outcome.purpose == Purpose.LINK:
             self._establish(outcome.card, connection)
         else:
             connection.close()
+
+    async def _admit(self, card: Card, connection: socket.socket) -> None:
+        assert self.admit is not None, "judged to be not ready"
+        log.info("%s asks to join", card.address)
+        with self._reactor.attention():
+            answer = await self.admit(card)
+            if isinstance(answer, Refusal):
+                log.warning("%s is not admitted: %s", card.address, answer.reason)
+            await give_answer(connection, answer)
 
     async def _shake_hands(self, stream: trio.SocketStream) -> tuple[Outcome, socket.socket] | None:
         name = "somebody"
@@ -209,14 +285,18 @@ class Peers:
     # ---- the synchronous side ----
 
     def _judge(self, card: Card, purpose: Purpose) -> Refusal | None:
-        refusal = self._membership.judge(card)
-        if refusal is None and purpose == Purpose.LINK and card.hex_id not in self._members:
+        refusal = self._membership.judge(card, purpose)
+        ready = purpose == Purpose.INTRODUCE or (
+            self._nursery is not None if purpose == Purpose.LINK else self.admit is not None
+        )
+        if refusal is None and not ready:
             return Refusal(Kind.NOT_READY, f"{self._membership.card().address} is still starting.")
         return refusal
 
     def _meet(self, outcome: Outcome) -> None:
         if self._membership.met(outcome.card):
             self._changed.set()
+            self.refresh()
         member = self._members.get(outcome.card.hex_id)
         if member is not None and outcome.purpose == Purpose.INTRODUCE:
             nudge = self._nudges.get(member.node_id)

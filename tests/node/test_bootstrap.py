@@ -13,7 +13,7 @@ from redraft.base.address import Address, parse_addresses
 from redraft.base.errors import DirectoryError
 from redraft.node.bootstrap import Bootstrap
 from redraft.node.identity import DataDirectory
-from redraft.transport.handshake import Kind, Stage
+from redraft.transport.handshake import Kind, Purpose, Stage
 
 THREE = parse_addresses("127.0.0.1:6379,127.0.0.1:6380,127.0.0.1:6381")
 Start = Callable[..., Bootstrap]
@@ -55,10 +55,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def meet(left: Bootstrap, right: Bootstrap) -> str:
     """One handshake: cards are shown, judged on both sides, learnt from; returns the kind of a refusal."""
     left_card = left.card()
-    refusal = right.judge(left_card)
+    refusal = right.judge(left_card, Purpose.INTRODUCE)
     if refusal is None:
         right_card = right.card()
-        refusal = left.judge(right_card)
+        refusal = left.judge(right_card, Purpose.INTRODUCE)
         if refusal is None:
             left.met(right_card)
             right.met(left_card)
@@ -76,11 +76,11 @@ def found(nodes: list[Bootstrap]) -> None:
 
 
 def test_bootstrap_of_one_is_formed_at_once(start: Start) -> None:
-    """A cluster of one needs nobody, and its replication factor is one."""
+    """A cluster of one needs nobody; how many replicas it wants later it knows from the start."""
     node = start(0, cluster=THREE[:1])
     assert node.formed
     assert node.configuration.node_id == 1
-    assert node.configuration.replication_factor == 1
+    assert node.configuration.replication_factor == 3
     assert [member.address for member in node.configuration.members] == ["127.0.0.1:6379"]
 
 
@@ -133,7 +133,7 @@ def test_bootstrap_refuses_a_wiped_node(start: Start) -> None:
     wiped = start(2, "again")
     assert meet(wiped, nodes[0]) == Kind.WIPED
     assert meet(nodes[1], wiped) == Kind.WIPED
-    refusal = nodes[0].judge(wiped.card())
+    refusal = nodes[0].judge(wiped.card(), Purpose.INTRODUCE)
     assert refusal is not None
     assert "127.0.0.1:6381 was wiped" in refusal.reason
     assert "--join" in refusal.reason
@@ -160,7 +160,10 @@ def test_bootstrap_never_forms_two_clusters(start: Start, seed: int) -> None:
             case 2 | 3:  # the handshake breaks before the dialler has learnt anything
                 left, right = rng.sample(nodes, 2)
                 card = left.card()
-                if right.judge(card) is None and left.judge(right.card()) is None:
+                if (
+                    right.judge(card, Purpose.INTRODUCE) is None
+                    and left.judge(right.card(), Purpose.INTRODUCE) is None
+                ):
                     right.met(card)
             case _:
                 meet(*rng.sample(nodes, 2))
@@ -187,7 +190,7 @@ def test_bootstrap_refuses_other_settings(start: Start) -> None:
     assert meet(start(1, groups=4), node) == Kind.SETTINGS
     other = parse_addresses("127.0.0.1:6379,127.0.0.1:6380")
     assert meet(start(1, "b", cluster=other), node) == Kind.SETTINGS
-    refusal = node.judge(start(1, "c", groups=4).card())
+    refusal = node.judge(start(1, "c", groups=4).card(), Purpose.INTRODUCE)
     assert refusal is not None
     assert "with 3 groups" in refusal.reason
     assert "with 4 groups" in refusal.reason
@@ -207,13 +210,13 @@ def test_bootstrap_refuses_strangers_and_other_clusters(start: Start) -> None:
 def test_bootstrap_refuses_itself_and_its_past(start: Start) -> None:
     """A node that meets itself, or a node set back to an older copy of its directory, is told."""
     nodes = [start(0), start(1), start(2)]
-    refusal = nodes[0].judge(nodes[0].card())
+    refusal = nodes[0].judge(nodes[0].card(), Purpose.INTRODUCE)
     assert refusal is not None
     assert refusal.kind == Kind.IDENTITY
     old = nodes[1].card()
     nodes[1] = start(1)
     found(nodes)
-    refusal = nodes[0].judge(old)
+    refusal = nodes[0].judge(old, Purpose.INTRODUCE)
     assert refusal is not None
     assert "was set back to an older copy" in refusal.reason
 

@@ -12,6 +12,7 @@ import pytest
 from redraft.base.errors import DamagedError, DirectoryError
 from redraft.node import identity
 from redraft.node.identity import IDENTITY, DataDirectory
+from tests.control.clusters import founded
 
 
 def test_identity_is_made_once_and_counts_starts(tmp_path: Path) -> None:
@@ -126,3 +127,19 @@ def test_identity_refuses_a_directory_full_of_somebody_elses_files(tmp_path: Pat
     with pytest.raises(DirectoryError, match=r"holds other files \(thesis.tex\) and no node"):
         DataDirectory.open(tmp_path)
     assert {each.name for each in tmp_path.iterdir()} <= {"thesis.tex", "lock"}
+
+
+def test_identity_remembers_the_topology(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What was saved last is read back; a memory that is damaged is none, and said so."""
+    directory = DataDirectory.open(tmp_path / "node")
+    assert directory.topology is None
+    directory.save_topology(founded())
+    directory.save_topology(founded(nodes=5))
+    directory.close()
+    directory = DataDirectory.open(tmp_path / "node")
+    assert directory.topology == founded(nodes=5)
+    path = directory.path / "topology"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert directory.topology is None
+    assert "can't be read" in caplog.text
+    directory.close()

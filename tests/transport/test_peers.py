@@ -14,7 +14,7 @@ from redraft.base.errors import AddressError, PeerRefusedError
 from redraft.topology.cluster_map import Member
 from redraft.transport import dial, peers
 from redraft.transport.frames import Message
-from redraft.transport.handshake import Card, Kind, Purpose, Refusal, Stage
+from redraft.transport.handshake import Admitted, Card, Kind, Purpose, Refusal, Stage
 from redraft.transport.link import Link
 from redraft.transport.messages import ExpireRequest
 from redraft.transport.peers import Peers
@@ -32,6 +32,7 @@ class Membership:
         self.refused: dict[str, Refusal] = {}
         self.met_cards: list[Card] = []
         self.peer_port = 1
+        self.known: list[Member] = []
 
     def card(self) -> Card:
         return Card(
@@ -48,12 +49,15 @@ class Membership:
             software="",
         )
 
-    def judge(self, card: Card) -> Refusal | None:
+    def judge(self, card: Card, _purpose: Purpose) -> Refusal | None:
         return self.refused.get(card.hex_id)
 
     def met(self, card: Card) -> bool:
         self.met_cards.append(card)
         return True
+
+    def members(self) -> list[Member]:
+        return self.known
 
 
 class Process:
@@ -101,12 +105,17 @@ class Process:
             link.close("the process ends")
         self.reactor.close()
 
+    def know(self, *others: Process | Member) -> None:
+        """These are the members, with this node."""
+        known = [other if isinstance(other, Member) else other.member for other in others]
+        self.membership.known = [self.member, *known]
+        self.peers.refresh()
+
     async def keep_linked(self, *others: Process | Member) -> None:
-        members = [self.member, *(other if isinstance(other, Member) else other.member for other in others)]
+        self.know(*others)
         with trio.CancelScope() as self.link_scope:
             await self.peers.keep_linked(
                 self.number,
-                members,
                 on_up=self.on_up,
                 on_down=self.on_down,
                 on_message=lambda peer, group, message: self.messages.append((peer, group, message)),
@@ -195,6 +204,67 @@ async def test_peers_newest_link_replaces_the_old() -> None:
         connection.close()
         await until(lambda: one.events[-1] == ("up", 2) and len(one.events) == 3 and 1 in two.peers.links)
         nursery.cancel_scope.cancel()
+
+
+async def test_peers_link_with_members_that_come_and_let_go_of_those_that_leave() -> None:
+    """A node that becomes a member is dialled at once; one that is none any more loses its link."""
+    async with process(1) as one, process(2) as two, trio.open_nursery() as nursery:
+        nursery.start_soon(one.keep_linked)
+        nursery.start_soon(two.keep_linked, one)
+        await until(lambda: [card.client_port for card in one.membership.met_cards] == [2])
+        assert not one.peers.links
+        one.know(two)
+        await until(lambda: one.events == [("up", 2)] and two.events == [("up", 1)])
+        one.know()
+        await until(lambda: one.events == [("up", 2), ("down", 2)])
+        nursery.cancel_scope.cancel()
+
+
+async def test_peers_show_themselves_again_to_who_does_not_dial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that was unknown when it showed itself, or whose peer was down, is found all the same."""
+    monkeypatch.setattr(peers, "SHOW_AGAIN_S", 0.01)
+    async with process(1) as one, process(2) as two, trio.open_nursery() as nursery:
+        nursery.start_soon(two.keep_linked, one)
+        await until(lambda: len(one.membership.met_cards) > 2)
+        nursery.start_soon(one.keep_linked, two)
+        await until(lambda: bool(one.peers.links and two.peers.links))
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("removed", [1, 2])
+async def test_peers_of_a_removed_node_tell_it(removed: int) -> None:
+    """Whether it dials or only shows itself, a removed node hears so, and stops with that sentence."""
+    async with process(1) as one, process(2) as two, trio.open_nursery() as nursery:
+        gone, other = (one, two) if removed == 1 else (two, one)
+        hex_id = gone.membership.card().hex_id
+        other.membership.refused[hex_id] = Refusal(Kind.REMOVED, "You were removed.")
+        nursery.start_soon(other.keep_linked)
+        with pytest.RaisesGroup(pytest.RaisesExc(PeerRefusedError, match=r"You were removed\.")):
+            await gone.keep_linked(other)
+        nursery.cancel_scope.cancel()
+
+
+async def test_peers_admit_who_asks_to_join() -> None:
+    """The answer is the cluster's: a charter, or a refusal with its sentence; before that, wait."""
+    async with process(1) as one, process(9) as new:
+        with pytest.raises(PeerRefusedError, match="is still starting") as refused:
+            await new.peers.join("127.0.0.1", one.port)
+        assert getattr(refused.value, "kind", "") == Kind.NOT_READY
+        asked: list[int] = []
+
+        async def admit(card: Card) -> Admitted | Refusal:
+            asked.append(card.client_port)
+            return Admitted(4, b"x" * 100_000) if len(asked) == 1 else Refusal(Kind.CLUSTER, "It is full.")
+
+        one.peers.admit = admit
+        card, admitted = await new.peers.join("127.0.0.1", one.port)
+        assert (card.client_port, admitted) == (1, Admitted(4, b"x" * 100_000))
+        with pytest.raises(PeerRefusedError, match=r"It is full\."):
+            await new.peers.join("127.0.0.1", one.port)
+        assert asked == [9, 9]
+        assert not one.membership.met_cards, "who asks is no peer yet"
 
 
 async def test_peers_starting_node_is_told_to_wait() -> None:
