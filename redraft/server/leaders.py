@@ -45,9 +45,7 @@ class Leaders:
             self.led = tuple(group for group in self.all_groups if known.get(group) == here)
             led = frozenset(self.led)
             self.followed = tuple(
-                number
-                for number, group in self.groups.items()
-                if here in group.voters and number not in led
+                number for number, group in self.groups.items() if here in group.voters and number not in led
             )
         return changed
 
