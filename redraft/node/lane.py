@@ -234,7 +234,8 @@ class Lane:
     def _open_reads(self, replica: Replica) -> None:
         host, reader = self._host, self.reader
         index, clock_ms = replica.raft.commit_index, self._clock_ms(replica)
-        if len(self.group.voters) == 1 or (host.config.read_mode == "lease" and host.lease_holds(self.group)):
+        alone = replica.raft.configuration.sole_voter == host.node_id
+        if alone or (host.config.read_mode == "lease" and host.lease_holds(self.group)):
             reader.ask(0, index, clock_ms, host.now_ms())
             self._tell(reader.confirmed(0))
             self.run_reads()

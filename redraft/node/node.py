@@ -23,6 +23,7 @@ from redraft.node.clock import Clock
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
 from redraft.node.status import info_of, status_of
+from redraft.raft.configuration import Configuration
 from redraft.raft.core import Raft, RaftConfig
 from redraft.raft.liveness import Liveness
 from redraft.raft.log import LogView
@@ -147,7 +148,7 @@ class Node:
                 view = node_log.group(group.group_id)
                 raft = Raft(
                     node_id=node_id,
-                    voters=group.voters,
+                    configuration=Configuration(group.voters),
                     log=view,
                     config=RaftConfig(
                         election_timeout_ms=config.election_timeout_ms,
@@ -158,7 +159,7 @@ class Node:
                     ),
                     random=rng.random,
                     now_ms=now,
-                    may_vote_from_ms=self._may_vote_from(group, now, first_start=first_start),
+                    may_vote_from_ms=self._may_vote_from(group, view, now, first_start=first_start),
                     vouched_ms=partial(self._vouched_ms, group.group_id),
                 )
                 replica = Replica(group, raft, make_applier(group, view), lambda: rng.getrandbits(64))
@@ -179,9 +180,9 @@ class Node:
             ExpireRequest: lambda _peer, group, _message: self.lanes[group].on_expire_request(),
         }
 
-    def _may_vote_from(self, group: Group, now: float, *, first_start: bool) -> float:
+    def _may_vote_from(self, group: Group, view: LogView, now: float, *, first_start: bool) -> float:
         """A restarted node forgot whom it promised a lease: it votes for nobody while one may last."""
-        alone = len(group.voters) == 1
+        alone = group.voters == (self.node_id,) and not view.configurations()
         return 0.0 if first_start or alone else now + self.config.election_timeout_ms
 
     # ---- inputs ----
@@ -392,8 +393,8 @@ class Node:
         self._pinged_ms = now
         self._ping(now)
         for group, replica in self.replicas.items():
-            if replica.leads and len(replica.group.voters) > 1:
-                contact = self.liveness.quorum_contact(group, replica.group.voters)
+            if replica.leads:
+                contact = self.liveness.quorum_contact(group, replica.raft.configuration)
                 replica.raft.quorum_contact(contact, now)
                 self._after_step(replica)
         offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
@@ -459,14 +460,17 @@ class Node:
 
     def confirmed_round(self, group: Group) -> int:
         """Return the latest round in which a quorum confirmed this node's leadership of `group`."""
-        return self.liveness.confirmed_round(group.group_id, group.voters)
+        return self.liveness.confirmed_round(group.group_id, self._configuration(group))
 
     def lease_holds(self, group: Group) -> bool:
         """Whether a quorum promised, within the lease, to elect nobody else."""
         if self.replicas[group.group_id].raft.transferred_in_term:
             return False
-        contact = self.liveness.quorum_contact(group.group_id, group.voters)
+        contact = self.liveness.quorum_contact(group.group_id, self._configuration(group))
         return self.now_ms() < contact + self.config.lease_ms
+
+    def _configuration(self, group: Group) -> Configuration:
+        return self.replicas[group.group_id].raft.configuration
 
     def wall_ms(self) -> float:
         """Return the quorum's median wall clock."""

@@ -15,16 +15,20 @@ The rules stand in `follower`, `election`, `replication`, `transfer`; the invari
 
 from __future__ import annotations
 
-from redraft.raft import election, follower, replication, transfer
+from redraft.raft import election, follower, replication, snapshot, transfer
 from redraft.raft.config import RaftConfig
+from redraft.raft.configuration import Configuration
 from redraft.raft.messages import (
     AppendEntries,
     AppendReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     RaftMessage,
     RequestVote,
     TimeoutNow,
     VoteReply,
 )
+from redraft.raft.progress import ProgressState
 from redraft.raft.state import NEVER_MS, Output, Role, State
 
 __all__ = ["NEVER_MS", "Output", "Raft", "RaftConfig", "Role"]
@@ -47,18 +51,20 @@ class Raft(State):
         return replication.propose(self, kind, data)
 
     def step(self, sender: int, message: RaftMessage, now_ms: float) -> None:
-        """Take one message; those of strangers and of the past are harmless (figure 2, "All Servers")."""
-        if sender not in self.others:
-            return
+        """Take one message; those of the past are harmless (figure 2, "All Servers").
+
+        Requests of strangers are taken as anybody's: this replica may lag behind the configuration that made
+        them members (thesis §4.2.2).  Their replies count for nothing: so a removed node disturbs nobody.
+        """
         self.now_ms = now_ms
         if isinstance(message, AppendReply):
             if message.term > self.term:
-                self.become_follower(message.term, 0, now_ms)
-            elif message.term == self.term and self.role is Role.LEADER:
+                self.learn_term(sender, message.term, now_ms)
+            elif message.term == self.term and sender in self.progress:
                 replication.on_append_reply(self, sender, message)
         elif isinstance(message, AppendEntries):
             if message.term < self.term:
-                follower.on_stale_append(self, sender, message)
+                follower.refuse_stale(self, sender, message.prev_log_index)
             else:
                 follower.on_append_entries(self, sender, message, now_ms)
         elif isinstance(message, RequestVote):
@@ -68,6 +74,34 @@ class Raft(State):
         else:
             assert isinstance(message, TimeoutNow)
             election.on_timeout_now(self, message, now_ms)
+
+    def on_install_snapshot(self, sender: int, message: InstallSnapshot, now_ms: float) -> bool:
+        """Whether the driver is to store this piece and answer it; if not, the core has answered.
+
+        Once the snapshot is whole and durable: `restore`, then InstallSnapshotReply with `done`.
+        """
+        self.now_ms = now_ms
+        return snapshot.on_install_snapshot(self, sender, message, now_ms)
+
+    def on_install_snapshot_reply(self, sender: int, message: InstallSnapshotReply, now_ms: float) -> bool:
+        """Whether the driver is to go on with the snapshot it sends to this follower.
+
+        With `done` it then says `snapshot_finished`.
+        """
+        self.now_ms = now_ms
+        if message.term > self.term:
+            self.learn_term(sender, message.term, now_ms)
+        progress = self.progress.get(sender)
+        waits = progress is not None and progress.state is ProgressState.SNAPSHOT
+        return waits and message.term == self.term
+
+    def restore(self, index: int, term: int, configuration: Configuration) -> bool:
+        """Let a received snapshot, durable here, take the place of the log up to (index, term).
+
+        False: it is not wanted any more, for the log has come as far; the state stays as well.  True: the
+        driver replaces the state by the snapshot's before it applies anything.
+        """
+        return snapshot.restore(self, index, term, configuration)
 
     def tick(self, now_ms: float) -> None:
         """Do what time demands; calling it early or late is harmless."""
@@ -116,7 +150,10 @@ class Raft(State):
             transfer.lose_target(self, peer)
 
     def snapshot_finished(self, peer: int, index: int) -> None:
-        """Answer to `Output.snapshots`: the peer has a snapshot up to index, or 0 if that failed."""
+        """Answer to `Output.snapshots`: the peer has a snapshot up to index, or 0 if that failed.
+
+        After a failure the same peer may be named again at once: wait a while before saying so.
+        """
         if self.role is Role.LEADER and peer in self.progress:
             replication.finish_snapshot(self, peer, index)
 

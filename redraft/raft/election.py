@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from redraft.raft.log import is_up_to_date
 from redraft.raft.messages import AppendEntries, RequestVote, TimeoutNow, VoteReply
-from redraft.raft.quorum import Tally, tally
+from redraft.raft.quorum import Tally
 from redraft.raft.replication import begin_term
 from redraft.raft.state import NEVER_MS, Role, State
 
@@ -60,7 +60,9 @@ def _ask(state: State, now_ms: float, term: int, *, pre_vote: bool, transfer: bo
     state.deadline_ms = now_ms + state.config.campaign_retry_ms * (1.0 + state.random())
     last_index = state.log.last_index
     question = RequestVote(term, pre_vote, last_index, state.log.term(last_index), transfer)
-    for peer in sorted(state.others):
+    for peer in state.configuration.nodes:
+        if peer == state.node_id or not state.configuration.is_voter(peer):
+            continue
         if pre_vote:
             state.send(peer, question)
         else:
@@ -71,7 +73,7 @@ def _ask(state: State, now_ms: float, term: int, *, pre_vote: bool, transfer: bo
 
 def _count(state: State, voter: int, granted: bool, now_ms: float) -> None:
     state.votes[voter] = granted
-    result = tally(state.votes, len(state.voters))
+    result = state.configuration.tally(state.votes)
     if result is Tally.WON:
         if state.role is Role.PRE_CANDIDATE:
             start_election(state, now_ms, transfer=False)
@@ -135,7 +137,7 @@ def on_vote_reply(state: State, sender: int, message: VoteReply, now_ms: float) 
     """A voter's answer; one to an older question, or to none, is ignored."""
     term, pre_vote, granted = message
     if term > state.term and not (pre_vote and granted):
-        state.become_follower(term, 0, now_ms)
+        state.learn_term(sender, term, now_ms)
     elif pre_vote and state.role is Role.PRE_CANDIDATE:
         if term == state.term + 1 if granted else term == state.term:
             _count(state, sender, granted, now_ms)
@@ -153,6 +155,7 @@ def check_quorum(state: State, contact_ms: float, now_ms: float) -> None:
     """Thesis §6.2: a leader that lost touch with a quorum for an election time-out steps down."""
     if state.role is not Role.LEADER:
         return
-    state.quorum_contact_ms = max(state.quorum_contact_ms, contact_ms)
+    # A sole voter is in contact for ever, but may not stay one.
+    state.quorum_contact_ms = max(state.quorum_contact_ms, min(contact_ms, now_ms))
     if now_ms - state.quorum_contact_ms >= state.config.election_timeout_ms:
         state.become_follower(state.term, 0, now_ms)

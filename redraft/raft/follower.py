@@ -19,6 +19,9 @@ def on_append_entries(state: State, sender: int, message: AppendEntries, now_ms:
         state.heard_ms = now_ms
         state.deadline_ms = now_ms + state.timeout_ms
 
+    if state.is_blank:
+        refuse_blank(state, sender)
+        return
     _, prev_index, prev_term, leader_commit, entries = message
     log = state.log
     last_index = log.last_index
@@ -43,7 +46,7 @@ def on_append_entries(state: State, sender: int, message: AppendEntries, now_ms:
             state.wrote = True
     # "min(leaderCommit, index of last new entry)": our log may go on beyond with what the leader lacks.
     state.commit_index = max(state.commit_index, min(leader_commit, match_index))
-    _acknowledge(state, sender, match_index)
+    acknowledge(state, sender, match_index)
 
 
 def _news(state: State, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -62,7 +65,7 @@ def _news(state: State, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     return ()
 
 
-def _acknowledge(state: State, sender: int, match_index: int) -> None:
+def acknowledge(state: State, sender: int, match_index: int) -> None:
     """Gate an ack; one that already waits for the same leader is raised instead."""
     gated = state.gated
     if gated:
@@ -74,9 +77,14 @@ def _acknowledge(state: State, sender: int, match_index: int) -> None:
     gated.append((sender, AppendReply(state.term, True, match_index, 0, 0)))
 
 
-def on_stale_append(state: State, sender: int, message: AppendEntries) -> None:
-    """AppendEntries of an older term: say ours, so that its leader steps down (figure 2, "Receiver" 1)."""
-    state.gate(sender, AppendReply(state.term, False, message.prev_log_index, 0, 0))
+def refuse_stale(state: State, sender: int, index: int) -> None:
+    """A leader of an older term: say ours, so that it steps down (figure 2, "Receiver" 1; figure 13, 1)."""
+    state.gate(sender, AppendReply(state.term, False, index, 0, 0))
+
+
+def refuse_blank(state: State, sender: int) -> None:
+    """This replica has no state that entries could follow: refuse index 0, which every other log has."""
+    state.gate(sender, AppendReply(state.term, False, 0, 0, 0))
 
 
 def follow(state: State, leader_id: int, term: int, now_ms: float) -> None:

@@ -15,10 +15,10 @@ anything the cores want sent.  Rounds of a cycle may be merged: a Pong answers a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from redraft.raft.configuration import Configuration
 from redraft.raft.messages import Leads, LivenessMessage, Ping, Pong, Support, Withdraw
-from redraft.raft.quorum import reached
 from redraft.raft.session import Session
 from redraft.raft.state import NEVER_MS
 
@@ -110,26 +110,30 @@ class Liveness:
                 self._due.add(peer)
         return number
 
-    def confirmed_round(self, group: int, voters: Sequence[int]) -> int:
-        """The latest round that a quorum, this node included, answered in support of our term; 0 if none."""
+    def confirmed_round(self, group: int, configuration: Configuration) -> int:
+        """The latest round that a quorum answered in support of our term, this node at once; 0 if none."""
         term = self._led.get(group)
         if term is None:
             return 0
-        return reached([self._round if v == self.node_id else self._acked(v, group, term) for v in voters])
+        return configuration.reached(
+            lambda voter: self._round if voter == self.node_id else self._acked(voter, group, term)
+        )
 
     def _acked(self, peer: int, group: int, term: int) -> int:
         session = self._sessions.get(peer)
         return session.acked_round if session is not None and session.supporters.get(group) == term else 0
 
-    def quorum_contact(self, group: int, voters: Sequence[int]) -> float:
+    def quorum_contact(self, group: int, configuration: Configuration) -> float:
         """When the latest round was opened that a quorum of supporters answered; NEVER_MS if none was.
 
-        Lease and CheckQuorum count from here.  A group with a single voter is always in contact.
+        Lease and CheckQuorum count from here.  A node that is its group's only voter is always in contact.
         """
         term = self._led.get(group)
         if term is None:
             return NEVER_MS
-        return reached([float("inf") if v == self.node_id else self._contact(v, group, term) for v in voters])
+        return configuration.reached(
+            lambda voter: float("inf") if voter == self.node_id else self._contact(voter, group, term)
+        )
 
     def _contact(self, peer: int, group: int, term: int) -> float:
         session = self._sessions.get(peer)

@@ -65,8 +65,8 @@ class LogView(Protocol):
         """Put a snapshot at (index, term) in the place of the whole log, of which nothing remains.
 
         first_index becomes index + 1, last_index becomes index, term(index) is `term`; the hard state stays.
-        (0, 0) empties the log of a replica that was removed: its term and vote are kept for ever.  Visible at
-        once, durable later, in order with the appends.
+        A removed replica forgets its entries by it, but keeps the place of its commit_index (`Raft.retire`)
+        and, for ever, its term and vote.  Visible at once, durable later, in order with the appends.
         """
 
 
@@ -75,6 +75,14 @@ def is_up_to_date(log: LogView, last_index: int, last_term: int) -> bool:
     own_index = log.last_index
     own_term = log.term(own_index)
     return last_term > own_term or (last_term == own_term and last_index >= own_index)
+
+
+def holds(log: LogView, index: int, term: int) -> bool:
+    """Whether the log agrees with a snapshot up to (index, term), at or above first_index - 1.
+
+    If not, the snapshot has to take its place: `restore`.
+    """
+    return index <= log.last_index and log.term(index) == term
 
 
 def last_not_newer(log: LogView, index: int, term: int, floor: int) -> tuple[int, int]:

@@ -69,7 +69,38 @@ class TimeoutNow(NamedTuple):
     term: int
 
 
+class InstallSnapshot(NamedTuple):
+    """The bytes from `offset` on of a snapshot of `size` bytes up to (index, snapshot_term) (Raft figure 13).
+
+    The leader sends the next piece when the last one is answered, or several ahead: the reply says where to
+    go on.
+    """
+
+    term: int
+    index: int  # type: ignore[assignment]  # as in Entry
+    snapshot_term: int
+    size: int
+    offset: int
+    data: bytes
+
+
+class InstallSnapshotReply(NamedTuple):
+    """The follower has the bytes below `offset`; `done`: all of them, durably, and its state is of `index`.
+
+    An offset below what was sent says: go on from there.
+    """
+
+    term: int
+    index: int  # type: ignore[assignment]  # as in Entry
+    snapshot_term: int
+    offset: int
+    done: bool
+
+
 RaftMessage: TypeAlias = RequestVote | VoteReply | AppendEntries | AppendReply | TimeoutNow
+"""What `Raft.step` takes."""
+SnapshotMessage: TypeAlias = InstallSnapshot | InstallSnapshotReply
+"""What the driver takes, and asks the core about (`Raft.on_install_snapshot` and its reply's)."""
 
 # ---- a pair of nodes (liveness.py) ----
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import TypeVar
 
@@ -28,12 +28,13 @@ class Tally(Enum):
     LOST = "lost"
 
 
-def tally(votes: dict[int, bool], voters: int) -> Tally:
-    """Votes received (voter -> granted) against the number of voters."""
-    needed = majority(voters)
-    granted = sum(votes.values())
+def tally(votes: Mapping[int, bool], voters: Collection[int]) -> Tally:
+    """Votes received (node -> granted) against the voters; those of others don't count."""
+    needed = majority(len(voters))
+    cast = [votes[voter] for voter in voters if voter in votes]
+    granted = sum(cast)
     if granted >= needed:
         return Tally.WON
-    if len(votes) - granted > voters - needed:
+    if len(cast) - granted > len(voters) - needed:
         return Tally.LOST
     return Tally.OPEN

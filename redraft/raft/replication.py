@@ -11,7 +11,6 @@ from __future__ import annotations
 from redraft.raft.log import CompactedError, last_not_newer
 from redraft.raft.messages import AppendEntries, AppendReply
 from redraft.raft.progress import Progress, ProgressState
-from redraft.raft.quorum import reached
 from redraft.raft.state import Role, State
 from redraft.raft.transfer import try_transfer
 from redraft.raft.types import Entry, EntryKind
@@ -27,7 +26,8 @@ def begin_term(state: State, now_ms: float) -> None:
     state.leader_id = state.node_id
     state.quorum_contact_ms = now_ms
     state.term_start_index = log.last_index + 1
-    state.progress = {peer: Progress(log.last_index + 1) for peer in sorted(state.others)}
+    peers = [node for node in state.configuration.nodes if node != state.node_id]
+    state.progress = {peer: Progress(log.last_index + 1) for peer in peers}
     propose(state, EntryKind.NOOP, b"")
 
 
@@ -162,7 +162,7 @@ def _next_to_try(state: State, hint_index: int, hint_term: int) -> int:
 
 def advance_commit(state: State) -> None:
     """Figure 2, leaders: N > commitIndex, a majority of matchIndex ≥ N, log[N].term == currentTerm."""
-    index = reached([state.self_match, *[progress.match_index for progress in state.progress.values()]])
+    index = state.configuration.reached(state.durable_index)
     # Terms never fall along the log: at or above this term's first entry means of this term.
     if index > state.commit_index and index >= state.term_start_index:
         state.commit_index = index

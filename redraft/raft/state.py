@@ -9,15 +9,17 @@ that speaks of it enters the outbox, and what needs it durable goes through `gat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable
 from enum import IntEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 from redraft.raft.config import RaftConfig
+from redraft.raft.configuration import Configuration
 from redraft.raft.log import LogView
 from redraft.raft.messages import RaftMessage
 from redraft.raft.progress import Progress
-from redraft.raft.quorum import majority
 from redraft.raft.types import Entry, HardState
 
 NEVER_MS = float("-inf")
@@ -44,7 +46,13 @@ class Output(NamedTuple):
     stable: tuple[int, int]
     """(last_index, its term): pass to `Raft.durable` once everything appended so far is durable."""
     snapshots: list[int]
-    """Followers that need a snapshot; answer with `Raft.snapshot_finished`."""
+    """Followers that need a snapshot, at or above their `Progress.snapshot_index`: (re)start sending it."""
+
+
+def read_configuration(log: LogView, index: int) -> Configuration:
+    """The configuration that the log has at an index."""
+    (entry,) = log.slice(index, index + 1, 0)
+    return Configuration.decode(entry.data)
 
 
 class State:
@@ -54,6 +62,7 @@ class State:
         "commit_index",
         "committed_in_term",
         "config",
+        "configurations",
         "deadline_ms",
         "fresh",
         "fresh_bytes",
@@ -65,9 +74,7 @@ class State:
         "messages",
         "node_id",
         "now_ms",
-        "others",
         "progress",
-        "quorum",
         "quorum_contact_ms",
         "random",
         "replicate_due",
@@ -81,7 +88,6 @@ class State:
         "transferred_in_term",
         "transferring_to",
         "voted_for",
-        "voters",
         "votes",
         "vouched_ms",
         "wrote",
@@ -91,7 +97,7 @@ class State:
         self,
         *,
         node_id: int,
-        voters: Sequence[int],
+        configuration: Configuration,
         log: LogView,
         config: RaftConfig,
         random: Callable[[], float],
@@ -100,14 +106,14 @@ class State:
         may_vote_from_ms: float = NEVER_MS,
         vouched_ms: Callable[[int, int], float] | None = None,
     ) -> None:
-        assert node_id in voters, "a node that is no voter has no place in a fixed configuration"
-        assert 0 not in voters, "0 means nobody"
-        assert len(set(voters)) == len(voters)
+        """`configuration` is the one as of applied_index, or the first; the log has the later ones."""
+        assert configuration.is_sound
         self.node_id = node_id
-        self.voters = tuple(voters)
-        self.others = frozenset(voters) - {node_id}
-        self.quorum = majority(len(self.voters))
         self.log = log
+        self.configurations = [
+            (applied_index, configuration),
+            *((i, read_configuration(log, i)) for i in log.configurations() if i > applied_index),
+        ]
         self.config = config
         self.random = random
         self.vouched_ms = vouched_ms
@@ -118,6 +124,7 @@ class State:
         self.leader_id = 0
         self.commit_index = max(applied_index, log.first_index - 1)
         assert self.commit_index <= log.last_index, "what is applied must be in the log or in its snapshot"
+        assert applied_index >= log.first_index - 1 or self.is_blank, "the snapshot behind the log is missing"
 
         # The follower's timer.
         self.may_vote_from_ms = may_vote_from_ms
@@ -147,6 +154,30 @@ class State:
         self.gated: list[tuple[int, RaftMessage]] = []
         self.snapshots: list[int] = []
         self.wrote = False
+
+    @property
+    def configuration(self) -> Configuration:
+        """The latest in the log, committed or not: it counts from the moment it is appended (Raft §6)."""
+        return self.configurations[-1][1]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether this replica waits for its first snapshot: made anew, it knows of no configuration."""
+        return not self.configurations[-1][1].voters
+
+    @property
+    def configuration_index(self) -> int:
+        """Index of the entry that holds `configuration`, or of the snapshot that does."""
+        return self.configurations[-1][0]
+
+    def configuration_at(self, index: int) -> Configuration:
+        """The configuration as of an index not below first_index - 1: what a snapshot up to it holds."""
+        found = bisect_right(self.configurations, index, key=itemgetter(0))
+        return self.configurations[max(found - 1, 0)][1]
+
+    def durable_index(self, voter: int) -> int:
+        """Leader: how far a voter's log is known to be durable and the same as ours."""
+        return self.self_match if voter == self.node_id else self.progress[voter].match_index
 
     def send(self, to: int, message: RaftMessage) -> None:
         """Send now: what the message says needs nothing of ours to be durable."""
@@ -192,6 +223,11 @@ class State:
         if not self.leader_id and not self.config.lease:
             return False
         return now_ms - self.heard_ms < self.config.election_timeout_ms
+
+    def learn_term(self, sender: int, term: int, now_ms: float) -> None:
+        """A reply tells of a newer term: follow (figure 2, "All Servers"), unless a stranger says so."""
+        if sender in self.configuration.nodes:
+            self.become_follower(term, 0, now_ms)
 
     def leave_role(self) -> None:
         """Stop leading or following; the role that comes next is set by the caller."""

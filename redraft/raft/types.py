@@ -1,7 +1,7 @@
 """The words of the consensus core: entries and what they are for.
 
 An entry is opaque to the core but for its kind: the core itself proposes NOOP at the start of a
-term (Raft §8) and will act on CONFIGURATION; everything else belongs to the replica above.
+term (Raft §8) and acts on CONFIGURATION (`configuration`); everything else belongs to the replica above.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
     body   = by type; those of fixed size are rows of _FIXED, the others:
       APPEND_ENTRIES  term u64, prev_log_index u64, prev_log_term u64, commit_index u64, count u32,
                       { term u64, kind u8, length u32 } * count, data * count   (indexes go on from prev)
+      INSTALL_SNAPSHOT  term u64, index u64, snapshot_term u64, size u64, offset u64, the piece's bytes
       LEADS           version u64, full u8, count u32, { group u16, term u64 } * count
       SUPPORT, WITHDRAW   count u32, { group u16, term u64 } * count
       FORWARD_PART    the part's bytes
@@ -35,12 +36,15 @@ from redraft.base.limits import FRAME_BYTES_MAX
 from redraft.raft.messages import (
     AppendEntries,
     AppendReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Leads,
     LivenessMessage,
     Ping,
     Pong,
     RaftMessage,
     RequestVote,
+    SnapshotMessage,
     Support,
     TimeoutNow,
     VoteReply,
@@ -58,7 +62,7 @@ from redraft.transport.messages import (
     ReadReply,
 )
 
-Message: TypeAlias = RaftMessage | LivenessMessage | NodeMessage
+Message: TypeAlias = RaftMessage | SnapshotMessage | LivenessMessage | NodeMessage
 Buffer: TypeAlias = bytes | memoryview
 Frame: TypeAlias = bytes | list[Buffer]
 """An encoded frame: one piece when small, else pieces that share the message's own bytes."""
@@ -73,6 +77,7 @@ CHUNK: Final = 0x10
 CHUNK_TOTAL: Final = struct.Struct("<Q")
 
 APPEND_ENTRIES: Final = 0x22
+INSTALL_SNAPSHOT: Final = 0x25
 LEADS: Final = 0x32
 SUPPORT: Final = 0x33
 WITHDRAW: Final = 0x34
@@ -86,6 +91,7 @@ _FIXED: Final[tuple[tuple[int, type[Any], str], ...]] = (  # type, class, its fi
     (0x21, VoteReply, "Q??"),
     (0x23, AppendReply, "Q?QQQ"),
     (0x24, TimeoutNow, "Q"),
+    (0x26, InstallSnapshotReply, "QQQQ?"),
     (0x30, Ping, "QQQI"),
     (0x31, Pong, "QQQI"),
     (0x44, ReadIndexRequest, "Q"),
@@ -98,6 +104,7 @@ URGENT: Final = frozenset({RequestVote, VoteReply, TimeoutNow, Ping, Pong, Leads
 
 _APPEND: Final = struct.Struct("<QQQQI")
 _ENTRY: Final = struct.Struct("<QBI")
+_INSTALL: Final = struct.Struct("<QQQQQ")
 _LEADS: Final = struct.Struct("<Q?I")
 _COUNT: Final = struct.Struct("<I")
 _PAIR: Final = struct.Struct("<HQ")
@@ -173,6 +180,10 @@ def _encode_append_entries(message: AppendEntries) -> _Encoded:
     return APPEND_ENTRIES, 0, [head, *heads, *[entry.data for entry in entries]]
 
 
+def _encode_install_snapshot(message: InstallSnapshot) -> _Encoded:
+    return INSTALL_SNAPSHOT, 0, (_INSTALL.pack(*message[:5]), message.data)
+
+
 def _encode_leads(message: Leads) -> _Encoded:
     head = _LEADS.pack(message.version, message.full, len(message.groups))
     return LEADS, 0, [head, *[_PAIR.pack(*pair) for pair in message.groups]]
@@ -244,6 +255,12 @@ def _entry_places(buffer: Buffer, at: int, end: int, count: int) -> Iterator[tup
         yield term, kind, start, stop
         start = stop
     _check(start == end)
+
+
+def _decode_install_snapshot(buffer: Buffer, at: int, end: int, _flags: int) -> InstallSnapshot:
+    term, index, snapshot_term, size, offset = _INSTALL.unpack_from(buffer, at)
+    data = bytes(buffer[at + _INSTALL.size : end])
+    return InstallSnapshot(term, index, snapshot_term, size, offset, data)
 
 
 def _decode_leads(buffer: Buffer, at: int, end: int, _flags: int) -> Leads:
@@ -320,6 +337,7 @@ REPLIES_MAX: Final = 16 * 1024 * 1024
 
 _ENCODERS: Final[dict[type[Any], Callable[[Any], _Encoded]]] = {
     AppendEntries: _encode_append_entries,
+    InstallSnapshot: _encode_install_snapshot,
     Leads: _encode_leads,
     Support: _encode_support,
     Withdraw: _encode_withdraw,
@@ -330,6 +348,7 @@ _ENCODERS: Final[dict[type[Any], Callable[[Any], _Encoded]]] = {
 }
 _DECODERS: Final[dict[int, Callable[[Buffer, int, int, int], Message]]] = {
     APPEND_ENTRIES: _decode_append_entries,
+    INSTALL_SNAPSHOT: _decode_install_snapshot,
     LEADS: _decode_leads,
     SUPPORT: _decode_support,
     WITHDRAW: _decode_withdraw,

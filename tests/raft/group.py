@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from redraft.raft.configuration import Configuration
 from redraft.raft.core import Output, Raft, RaftConfig, Role
 from redraft.raft.messages import RaftMessage
 from redraft.raft.types import HardState
@@ -34,7 +35,7 @@ def raft_of(
     hard_state = HardState(term if term is not None else (terms[-1] if terms else 0), voted_for)
     return Raft(
         node_id=node_id,
-        voters=range(1, voters + 1),
+        configuration=Configuration(tuple(range(1, voters + 1))),
         log=MemoryLog(entries_of(*terms), hard_state),
         config=config or RaftConfig(election_timeout_ms=TIMEOUT_MS),
         random=lambda: draw,

@@ -77,12 +77,12 @@ class History(World):
     def lease_holds(self, node: Node) -> bool:
         if node.raft.transferred_in_term:
             return False
-        contact = node.liveness.quorum_contact(GROUP, self.voters)
+        contact = node.liveness.quorum_contact(GROUP, node.raft.configuration)
         return self.clock(node.number) < contact + TIMEOUT_MS * (1 - DRIFT)
 
     def confirm_reads(self, node: Node) -> None:
         raft = node.raft
-        confirmed = node.liveness.confirmed_round(GROUP, self.voters)
+        confirmed = node.liveness.confirmed_round(GROUP, raft.configuration)
         waiting: list[Read] = []
         for read in node.reads:
             if raft.role is not Role.LEADER or raft.term != read.term:

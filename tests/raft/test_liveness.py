@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from redraft.raft.configuration import Configuration
 from redraft.raft.liveness import INCARNATION_SHIFT, ROUNDS_KEPT, Liveness
 from redraft.raft.messages import DISK_FULL, Leads, LivenessMessage, Ping, Pong, Support, Withdraw
 
@@ -76,10 +77,10 @@ class Pairs:
             self.send()
 
     def confirmed(self, node: int = 1, group: int = G) -> int:
-        return self.nodes[node].confirmed_round(group, VOTERS)
+        return self.nodes[node].confirmed_round(group, Configuration(VOTERS))
 
     def contact(self, node: int = 1, group: int = G) -> float:
-        return self.nodes[node].quorum_contact(group, VOTERS)
+        return self.nodes[node].quorum_contact(group, Configuration(VOTERS))
 
 
 def led_by_1() -> Pairs:
@@ -408,8 +409,8 @@ def test_liveness_group_of_one_is_always_in_contact() -> None:
     alone = Liveness(1, lambda peer, group, term: False)
     alone.lead(G, 1)
     number = alone.open_round(5.0, 0, 0)
-    assert alone.confirmed_round(G, (1,)) == number
-    assert alone.quorum_contact(G, (1,)) == float("inf")
+    assert alone.confirmed_round(G, Configuration((1,))) == number
+    assert alone.quorum_contact(G, Configuration((1,))) == float("inf")
 
 
 def test_liveness_not_led_is_never_confirmed() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
 
+from redraft.raft.configuration import Configuration
 from redraft.raft.core import Output, Raft, RaftConfig, Role
 from redraft.raft.liveness import Liveness
 from redraft.raft.messages import LivenessMessage, RaftMessage
@@ -145,7 +146,7 @@ class World:
         liveness = Liveness(number, supports, incarnation=self.lives[number])
         raft = Raft(
             node_id=number,
-            voters=self.voters,
+            configuration=Configuration(tuple(self.voters)),
             log=log,
             config=self.config,
             random=lambda: self.rng.random() ** 3,  # time-outs near the shortest, where a lease is tight
@@ -177,7 +178,7 @@ class World:
         if now - node.heartbeat_ms >= HEARTBEAT_MS:
             node.heartbeat_ms = now
             node.liveness.open_round(now, now, 0)
-            node.raft.quorum_contact(node.liveness.quorum_contact(GROUP, self.voters), now)
+            node.raft.quorum_contact(node.liveness.quorum_contact(GROUP, node.raft.configuration), now)
         self.carry_out(node)
         self.trouble(node)
 
