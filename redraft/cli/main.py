@@ -16,6 +16,7 @@ from redraft.base.errors import RedraftError
 from redraft.cli.local import local
 from redraft.cli.ping import ping
 from redraft.cli.server import server
+from redraft.cli.simulate import simulate
 from redraft.cli.status import status
 from redraft.cli.version import version
 
@@ -33,7 +34,7 @@ def commands() -> None:
     """
 
 
-for command in (local, server, status, ping, version):
+for command in (local, server, status, ping, simulate, version):
     commands.add_command(command)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import hiredis
 
-from tests.cluster.history import Kind, Operation, Outcome
+from redraft.simulation.history import Kind, Operation, Outcome
 from tests.cluster.ports import HOST
 
 REPLY_S = 20.0

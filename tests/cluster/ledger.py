@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tests.cluster.history import Kind, Operation, Outcome
+from redraft.simulation.history import Kind, Operation, Outcome
 
 SHOWN_MAX = 10
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cluster.history import Kind, Operation, Outcome
+from redraft.simulation.history import Kind, Operation, Outcome
 from tests.cluster.ledger import complaints, ledger
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from redraft.simulation.linearizability import violations
 from tests.cluster.harness import Cluster, redraft_command
 from tests.cluster.late_reads import LateReads
-from tests.cluster.linearizability import violations
 from tests.cluster.parameters import CLIENTS, SEED, STALL_S, TIMEOUT_S, report
 from tests.cluster.workload import Workload
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import redis
 
+from redraft.simulation.history import Kind, Operation, Outcome
+from redraft.simulation.linearizability import violations
 from tests.cluster.harness import Cluster, Node, connect
-from tests.cluster.history import Kind, Operation, Outcome
 from tests.cluster.ledger import Ledger, complaints, ledger
-from tests.cluster.linearizability import violations
 from tests.cluster.waiting import wait_until
 
 FRESH = "fresh:"

@@ -1,5 +1,8 @@
 """Is a history linearizable?  Wing and Gong's search, with Lowe's memory of what was tried.
 
+For registers and counters; keys that are only appended to are `appends`, which needs no search.  Histories
+of simulated and of live clusters alike.
+
 Linearizability is local (Herlihy and Wing, theorem 1): a history is linearizable if that of each
 key is, so each key is searched alone.  Its state is one value: a register's, or a counter's sum.
 A configuration of the search is (operations that took effect, state); from it any operation may
@@ -20,31 +23,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from tests.cluster.history import Kind, Operation, Outcome
+from redraft.simulation.appends import check_appends
+from redraft.simulation.history import Kind, Operation, Outcome, Violation
 
 CONFIGURATIONS_MAX = 1_000_000
 State = str | int | None
 Configuration = tuple[int, int, int, State]
-
-
-@dataclass(frozen=True)
-class Violation:
-    """Why a key's history is not linearizable: the deepest point reached, and what can't follow it."""
-
-    key: str
-    done: int
-    total: int
-    state: State
-    stuck: tuple[Operation, ...]
-
-    def __str__(self) -> str:
-        lines = "\n".join(f"    {operation}" for operation in self.stuck)
-        return (
-            f"{self.key}: after {self.done} of {self.total} operations, in state {self.state!r},"
-            f" none of these can be next:\n{lines}"
-        )
 
 
 class SearchTooLargeError(Exception):
@@ -62,7 +48,10 @@ def violations(history: Iterable[Operation], initial: State = None) -> list[Viol
 
 def check_key(key: str, operations: Iterable[Operation], initial: State = None) -> Violation | None:
     """Return why the history of one key is not linearizable, None when it is."""
-    return _Search(key, _settle_unknown_writes(list(operations)), initial).run()
+    operations = list(operations)
+    if any(operation.kind is Kind.APPEND for operation in operations):
+        return check_appends(key, operations)
+    return _Search(key, _settle_unknown_writes(operations), initial).run()
 
 
 def _settle_unknown_writes(operations: list[Operation]) -> list[Operation]:
@@ -142,8 +131,12 @@ class _Search:
             if len(seen) > CONFIGURATIONS_MAX:
                 raise SearchTooLargeError(f"{self.key}: {len(seen)} configurations")
         first, window, _, state = deepest
-        stuck = tuple(self.known[at] for at in self._open(first, window))
-        return Violation(self.key, _depth(deepest), len(self.known), state, stuck)
+        return Violation(
+            self.key,
+            f"after {_depth(deepest)} of {len(self.known)} operations, in state {state!r}, none of these can"
+            " be next",
+            tuple(self.known[at] for at in self._open(first, window)),
+        )
 
     def _open(self, first: int, window: int) -> list[int]:
         """Positions of the known operations that may be next: begun before any other missing one ended."""

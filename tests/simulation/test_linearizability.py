@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 
-from tests.cluster.history import Kind, Operation, Outcome
-from tests.cluster.linearizability import State, check_key, violations
+from redraft.simulation.history import Kind, Operation, Outcome
+from redraft.simulation.linearizability import State, check_key, violations
 
 INF = float("inf")
 

@@ -17,6 +17,7 @@ class Kind(Enum):
     READ = "read"  # result: the value, None where there is none
     WRITE = "write"  # argument: the value
     INCREMENT = "increment"  # argument: by how much; result: the sum
+    APPEND = "append"  # argument: what is added to the value; result: the value's length with it
 
 
 class Outcome(Enum):
@@ -50,3 +51,16 @@ class Operation:
         given = "" if self.argument is None else f" {self.argument!r}"
         told = f" -> {self.result!r}" if self.outcome is Outcome.OK else f" ({self.outcome.value})"
         return f"[{span}] session {self.session}: {self.kind.value} {self.key}{given}{told}"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Why the history of a key is not linearizable, and the operations that show it."""
+
+    key: str
+    what: str
+    operations: tuple[Operation, ...]
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n    {operation}" for operation in self.operations)
+        return f"{self.key}: {self.what}:{lines}"

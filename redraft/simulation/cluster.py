@@ -1,0 +1,164 @@
+"""The bottle: machines, the network between them, and the processes that live and die on them.
+
+Owns who runs and who is linked.  What goes wrong and when is `trouble`; what clients do is `clients`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from redraft.base.address import Address
+from redraft.base.config import Config
+from redraft.node.node import Node
+from redraft.simulation.agenda import MS, Agenda
+from redraft.simulation.checks import Checks
+from redraft.simulation.clock import SimulatedClock
+from redraft.simulation.machine import Machine, Process
+from redraft.simulation.network import Endpoint, Network
+from redraft.simulation.trace import Trace
+from redraft.topology.cluster_map import Member, first_map
+
+RESET_US = (0, 2 * MS)
+"""How soon an end notices that the process at the other end is gone: its machine says so."""
+
+
+class Cluster:
+    """Nodes 1..n; `settings` go into each Config."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        nodes: int,
+        groups: int,
+        settings: dict[str, Any] | None = None,
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
+        self.agenda = Agenda()
+        self.rng = random.Random(seed)
+        self.checks = Checks()
+        self.trace = Trace(self.agenda, trace) if trace is not None else None
+        self.network = Network(self.agenda, random.Random(self.rng.getrandbits(64)), self._watch)
+        self.on_death: Callable[[Process], None] = lambda _process: None
+        self.lives = 0
+        numbers = range(1, nodes + 1)
+        ports = tuple(Address("127.0.0.1", 7000 + number) for number in numbers)
+        self.config = Config(listen=ports[0], cluster=ports, groups=groups, **(settings or {}))
+        self.map = first_map(
+            "bottle",
+            [_member(number) for number in numbers],
+            groups=groups,
+            replication_factor=self.config.replication_factor,
+        )
+        self.machines = {number: self._machine(number) for number in numbers}
+        self._dialling: set[tuple[int, int]] = set()
+
+    def _machine(self, number: int) -> Machine:
+        rng = random.Random(self.rng.getrandbits(64))
+        clock = SimulatedClock(
+            self.agenda,
+            uptime_ms=rng.uniform(1000, 1_000_000),
+            rate=rng.uniform(0.98, 1.02),
+            offset_ms=rng.choice((0.0, rng.uniform(-500, 500))),
+        )
+        return Machine(number, clock, rng)
+
+    def _watch(self, sender: Endpoint, peer: int, group: int, message: Any) -> None:
+        self.checks.told(sender.number, peer, group, message)
+
+    # ---- processes ----
+
+    @property
+    def processes(self) -> list[Process]:
+        """The living ones, in order of their numbers."""
+        return [machine.process for machine in self.machines.values() if machine.process is not None]
+
+    def node(self, number: int) -> Node | None:
+        """The node of that number, None while it is down."""
+        process = self.machines[number].process
+        return process.node if process is not None else None
+
+    def start(self, number: int, *, fuse: int = 0, power: bool = False) -> bool:
+        """Start a node's process; False when it did not survive its own start."""
+        machine = self.machines[number]
+        assert machine.process is None
+        process = machine.process = Process(self, machine)
+        process.fuse, process.fuse_power = fuse, power
+        self.lives += 1
+        self.tell(number, f"starts, for the {machine.incarnation + 1}. time")
+        if not process.start():
+            return False
+        for other in self.machines:
+            if other != number:
+                self.lost_link(number, other)
+        return True
+
+    def kill(self, number: int, *, power: bool) -> None:
+        """End a process here and now."""
+        process = self.machines[number].process
+        assert process is not None
+        process.fuse_power = power
+        self.died(process, "killed")
+
+    def died(self, process: Process, why: str) -> None:
+        """A process is no more."""
+        machine, number = process.machine, process.number
+        process.alive = False
+        machine.process = None
+        lost = machine.files.crash(power=process.fuse_power)
+        what = f"power cut, {lost} sectors fell back" if process.fuse_power else why
+        self.tell(number, what)
+        for other in self.machines:
+            if other != number:
+                self.network.break_link(number, other, RESET_US)
+        self.on_death(process)
+
+    # ---- links ----
+
+    def lost_link(self, one: int, other: int) -> None:
+        """A pair has no link: the one that dials will."""
+        pair = (min(one, other), max(one, other))
+        if pair not in self._dialling:
+            self._dialling.add(pair)
+            self.agenda.after(self.rng.choice((100, 2 * MS, 20 * MS, 60 * MS)), partial(self._dial, pair))
+
+    def _dial(self, pair: tuple[int, int]) -> None:
+        one, other = (self.machines[number].process for number in pair)
+        if one is None or other is None or self.network.is_linked(*pair):
+            self._dialling.discard(pair)
+            return
+        if one.paused or other.paused or not self.network.can_connect(*pair):
+            self.agenda.after(self.rng.randrange(20 * MS, 100 * MS), partial(self._dial, pair))
+            return
+        self._dialling.discard(pair)
+        self.network.connect(one, other)
+
+    def break_link(self, one: int, other: int) -> None:
+        """Break the link of two living nodes."""
+        if self.network.break_link(one, other, (0, 300 * MS)):
+            self.tell(one, f"its link to n{other} breaks")
+
+    # ---- what is asked about it ----
+
+    def leader(self, group: int) -> int:
+        """The living node that leads a group with the highest term, 0 if none."""
+        led = [
+            (process.node.replicas[group].raft.term, process.number)
+            for process in self.processes
+            if group in process.node.replicas and process.node.leads(group)
+        ]
+        return max(led)[1] if led else 0
+
+    def tell(self, number: int, what: str) -> None:
+        """A line of the trace about a node."""
+        if self.trace is not None:
+            self.trace.line(f"n{number}", what)
+
+
+def _member(number: int) -> Member:
+    return Member(
+        number, f"{number:040x}", "127.0.0.1", 7000 + number, 8000 + number, 9000 + number, 17000 + number
+    )

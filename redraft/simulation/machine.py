@@ -1,0 +1,318 @@
+"""A machine and the process that runs on it: production's node and log, brought to life and killed.
+
+A `Machine` outlives its processes: it has the disk, the clocks and the count of starts.  A `Process` is
+one life of a node.  It takes what arrives in turns, as the reactor does: inputs first, then one `flush`.
+
+Effects are what the world can see of a process: a change of a file, bytes on a link, a reply.  A crash
+may come right before any of them (`fuse`), and leaves exactly what was done before.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from redraft.base.config import Config
+from redraft.base.errors import RedraftError
+from redraft.base.limits import TICK_MS
+from redraft.commands.keyspace import Keyspace
+from redraft.engine.hash import HashEngine
+from redraft.node.driver import IDLE_TICK_MS
+from redraft.node.node import LIVENESS_GROUP, Next, Node
+from redraft.raft.log import LogView
+from redraft.replica.apply import Applier
+from redraft.replica.request import Request
+from redraft.simulation.agenda import MS, Agenda
+from redraft.simulation.checks import Checks
+from redraft.simulation.clock import SimulatedClock
+from redraft.simulation.disk import SimulatedFiles
+from redraft.simulation.network import Link, Message
+from redraft.simulation.trace import Trace, told
+from redraft.topology.cluster_map import ClusterMap, Group
+from redraft.wal import Log, LogOptions
+
+LOG = Path("/node/log")
+LOG_OPTIONS = LogOptions(
+    segment_bytes=64 << 10,
+    first_segment_bytes=32 << 10,
+    reserve_bytes=8 << 10,
+    cache_bytes=16 << 10,
+    read_bytes=64 << 10,
+    threads=False,
+)
+TURN_US = 30
+"""How long a turn keeps a process busy; what arrives meanwhile shares the next."""
+GATHER_US = 300
+"""How soon a node is asked again that gathers requests."""
+
+
+class KilledError(BaseException):
+    """The process is no more; nothing of it runs on, not even what catches every Exception."""
+
+
+class World(Protocol):
+    """What a machine stands in."""
+
+    agenda: Agenda
+    checks: Checks
+    trace: Trace | None
+    config: Config
+    map: ClusterMap
+
+    def died(self, process: Process, why: str) -> None: ...
+    def lost_link(self, one: int, other: int) -> None: ...
+
+
+class Machine:
+    """Disk, clocks, and what is remembered from start to start."""
+
+    __slots__ = ("clock", "disk_us", "files", "incarnation", "number", "process", "rng")
+
+    def __init__(self, number: int, clock: SimulatedClock, rng: random.Random) -> None:
+        self.number = number
+        self.clock = clock
+        self.rng = rng
+        self.files = SimulatedFiles(random.Random(rng.getrandbits(64)))
+        self.disk_us = (50, 1000)
+        """How long a write with its sync takes."""
+        self.incarnation = 0
+        self.process: Process | None = None
+
+
+class Process:
+    """One life of a node."""
+
+    __slots__ = (
+        "_agenda",
+        "_disk_due",
+        "_inbox",
+        "_scheduled",
+        "_world",
+        "alive",
+        "fuse",
+        "fuse_power",
+        "log",
+        "machine",
+        "node",
+        "number",
+        "paused",
+    )
+
+    log: Log
+    node: Node
+
+    def __init__(self, world: World, machine: Machine) -> None:
+        """A process that does nothing yet: `start` brings it up."""
+        self.machine = machine
+        self.number = machine.number
+        self.alive = True
+        self.paused = False
+        self.fuse = 0
+        """Effects until it dies; 0: it lives on."""
+        self.fuse_power = False
+        """Whether it dies by a power cut, which takes what was not synced."""
+        self._world = world
+        self._agenda = world.agenda
+        self._inbox: deque[Callable[[], object]] = deque()
+        self._scheduled = False
+        self._disk_due = False
+
+    def start(self) -> bool:
+        """Recover what the disk has and run; False if it died of it."""
+        return self._live(self._start)
+
+    def _start(self) -> None:
+        world, machine = self._world, self.machine
+        machine.incarnation += 1
+        files, rng = machine.files, machine.rng
+        files.effect = self.effect
+        files.on_work = self._disk_soon
+        self.log = Log.open(LOG, LOG_OPTIONS, files)
+        world.checks.recovered(self.number, self._views())
+        self.node = Node(
+            world.config,
+            world.map,
+            self.number,
+            machine.incarnation,
+            _WatchedLog(self, world.checks),
+            machine.clock,
+            make_applier=_make_applier,
+            rng=random.Random(rng.getrandbits(64)),
+            first_start=machine.incarnation == 1,
+        )
+        self._disk_soon()
+        self._agenda.after(rng.randrange(TICK_MS * MS), self._tick)
+
+    def _views(self) -> list[tuple[int, LogView]]:
+        log = self.log
+        return [(group, log.group(group)) for group in log.groups()]
+
+    # ---- effects, and the end ----
+
+    def effect(self) -> None:
+        """Something is about to be done that the world can see."""
+        if self.fuse:
+            self.fuse -= 1
+            if not self.fuse:
+                raise KilledError
+
+    def _live(self, act: Callable[[], None]) -> bool:
+        """Do something as this process; False if it died of it."""
+        try:
+            act()
+        except KilledError:
+            self._world.died(self, "killed at an effect")
+        except RedraftError as error:
+            self._world.died(self, f"stopped: {error}")
+        return self.alive
+
+    # ---- inputs ----
+
+    def receive(self, link: Link, messages: list[Message]) -> None:
+        """Messages arrived that the other end sent on its `link`."""
+        self._put(partial(self._take, link, messages))
+
+    def receive_stray(self, sender: int, message: Message) -> None:
+        """A Raft message arrived that is no link's any more."""
+        self._put(partial(self._take_stray, sender, message))
+
+    def link_up(self, link: Link) -> None:
+        """A link is made; `link` is this end of it."""
+        self._put(partial(self._take_up, link))
+
+    def link_down(self, link: Link) -> None:
+        """A link broke."""
+        self._put(partial(self._take_down, link))
+
+    def submit(self, request: Request) -> None:
+        """A client's request arrived."""
+        self._put(partial(self.node.submit, request))
+
+    def ask(self, act: Callable[[], object]) -> None:
+        """Something else is wanted of the node, in its next turn."""
+        self._put(act)
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self.paused = False
+        self._schedule(TURN_US)
+        if self._disk_due:
+            self._disk_due = False
+            self._disk_soon()
+
+    def _put(self, act: Callable[[], object]) -> None:
+        self._inbox.append(act)
+        if not self._scheduled:
+            self._schedule(TURN_US)
+
+    def _schedule(self, delay_us: int) -> None:
+        self._scheduled = True
+        self._agenda.after(delay_us, self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self.alive and not self.paused:
+            self._live(self._take_turn)
+
+    def _take_turn(self) -> None:
+        inbox = self._inbox
+        count = len(inbox)
+        if count > 1 and self.machine.rng.random() < 0.2:
+            count = self.machine.rng.randrange(1, count)  # the reactor reads a bounded part
+        for _ in range(count):
+            inbox.popleft()()
+        following = self.node.flush()
+        self._world.checks.stepped(self.number, self.node.replicas.items())
+        if inbox or following is Next.NOW:
+            self._schedule(TURN_US)
+        elif following is Next.SOON:
+            self._schedule(GATHER_US)
+
+    def _take(self, link: Link, messages: list[Message]) -> None:
+        node, trace, sender = self.node, self._world.trace, link.here.number
+        for group, message in messages:
+            if node.link_session(sender) != link.session:
+                return
+            if trace is not None:
+                self._tell(trace, sender, group, message, "")
+            node.on_frame(sender, group, message)
+
+    def _take_stray(self, sender: int, message: Message) -> None:
+        if self._world.trace is not None:
+            self._tell(self._world.trace, sender, *message, " (astray)")
+        self.node.on_frame(sender, *message)
+
+    def _tell(self, trace: Trace, sender: int, group: int, message: Any, note: str) -> None:
+        of_group = f" g{group}" if group != LIVENESS_GROUP else ""
+        trace.line(f"n{sender} -> n{self.number}", f"{told(message)}{of_group}{note}")
+
+    def _take_up(self, link: Link) -> None:
+        if not link.closed:
+            self.node.on_link_up(link.there.number, link)
+
+    def _take_down(self, link: Link) -> None:
+        peer = link.there.number
+        if self.node.link_session(peer) == link.session:
+            self.node.on_link_down(peer)
+        self._world.lost_link(self.number, peer)
+
+    def _tick(self) -> None:
+        if not self.alive:
+            return
+        if not self.paused:
+            self._put(self.node.tick)
+        interval_ms = IDLE_TICK_MS if self.node.drained else TICK_MS
+        self._agenda.after(interval_ms * MS, self._tick)
+
+    # ---- the disk ----
+
+    def _disk_soon(self) -> None:
+        if not self._disk_due:
+            self._disk_due = True
+            low, high = self.machine.disk_us
+            self._agenda.after(self.machine.rng.randrange(low, high), self._disk)
+
+    def _disk(self) -> None:
+        if self.alive and not self.paused:
+            self._disk_due = False
+            self._live(self._step_disk)
+
+    def _step_disk(self) -> None:
+        self.log.step()
+        self._put(self.node.on_durable)
+        if self.log.disk_full:
+            self._disk_soon()
+
+
+class _WatchedLog:
+    """The node's log (satisfies `redraft.node.node.NodeLog`); tells the checks what it claims."""
+
+    __slots__ = ("_checks", "_log", "_process", "group", "has_room")
+
+    def __init__(self, process: Process, checks: Checks) -> None:
+        self._process = process
+        self._checks = checks
+        self._log = process.log
+        self.group = process.log.group
+        self.has_room = process.log.has_room
+
+    def flush(self) -> int:
+        """Hand over what is pending."""
+        sequence = self._log.flush()
+        self._checks.flushed(self._process.number, sequence, self._process._views())
+        return sequence
+
+    def take_durable(self) -> int:
+        """Say up to where all is durable."""
+        sequence = self._log.take_durable()
+        self._checks.durable(self._process.number, sequence)
+        return sequence
+
+
+def _make_applier(group: Group, view: LogView) -> Applier:
+    slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
+    return Applier(Keyspace(HashEngine(), slots), view)

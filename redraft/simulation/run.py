@@ -1,0 +1,191 @@
+"""One run from one seed: a cluster, clients, troubles; then healing, convergence, and the verdict.
+
+Everything that differs between runs is drawn here or in what is made here, from the seed alone.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redraft.engine.hash import HashEngine
+from redraft.replica.apply import Applier
+from redraft.simulation.agenda import MS
+from redraft.simulation.checks import must
+from redraft.simulation.clients import Clients
+from redraft.simulation.cluster import Cluster
+from redraft.simulation.linearizability import violations
+from redraft.simulation.machine import Process
+from redraft.simulation.trouble import Trouble
+
+STEPS = 10_000
+"""Events of a run before it heals."""
+HEALING_US = 20_000 * MS
+"""A healed cluster has answered everything and agrees within that time."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a run is asked for; None is drawn from the seed."""
+
+    nodes: int | None = None
+    groups: int | None = None
+    steps: int = STEPS
+
+
+@dataclass
+class Summary:
+    """What a run was like."""
+
+    seed: int
+    events: int = 0
+    virtual_ms: float = 0.0
+    cpu_s: float = 0.0
+    operations: int = 0
+    answered: int = 0
+    lives: int = 0
+    elections: int = 0
+    entries: int = 0
+    happened: dict[str, int] = field(default_factory=dict)
+
+
+class Run:
+    """Make one and `execute` it."""
+
+    def __init__(self, seed: int, shape: Shape, trace: Callable[[str], None] | None = None) -> None:
+        rng = random.Random(seed)
+        self.seed = seed
+        self._steps = shape.steps
+        nodes = shape.nodes or rng.choice((3, 3, 3, 4, 5, 5, 7))
+        groups = shape.groups or rng.choice((1, 1, 2, 3))
+        factor = rng.choice([size for size in (3, 3, 5, 7) if size <= nodes] or [1])
+        self.cluster = Cluster(
+            rng.getrandbits(64), nodes=nodes, groups=groups, settings=_settings(rng, factor), trace=trace
+        )
+        self.cluster.tell(0, f"seed {seed}: {nodes} nodes, {groups} groups, {factor} voters each")
+        for number in self.cluster.machines:
+            self.cluster.start(number)
+        self.clients = Clients(
+            self.cluster,
+            random.Random(rng.getrandbits(64)),
+            count=rng.choice((4, 8, 12)),
+            think_us=rng.choice((2, 10, 30)) * MS,
+        )
+        self.trouble = Trouble(self.cluster, random.Random(rng.getrandbits(64)))
+        self.cluster.on_death = self._died
+
+    def _died(self, process: Process) -> None:
+        self.clients.died(process)
+        self.trouble.restart_later(process)
+
+    def execute(self) -> Summary:
+        """Run it; raises ViolationError, or whatever a bug raises."""
+        started = time.process_time()
+        agenda = self.cluster.agenda
+        while agenda.happened < self._steps:
+            agenda.step()
+        self.cluster.tell(0, "all troubles end")
+        self.clients.stop()
+        self.trouble.heal()
+        self._until(lambda: not self.clients.waiting and self._settled(), "answered everything and settled")
+        self.clients.read_all()
+        self._until(lambda: not self.clients.waiting and self._settled(), "answered all reads")
+        self._compare()
+        found = violations(self.clients.history)
+        must(not found, "the history is not linearizable\n" + "\n".join(map(str, found)))
+        return self._summary(time.process_time() - started)
+
+    def _until(self, holds: Callable[[], bool], what: str) -> None:
+        agenda = self.cluster.agenda
+        end_us = agenda.now_us + HEALING_US
+        check_us = agenda.now_us
+        while agenda.now_us < end_us:
+            agenda.step()
+            if agenda.now_us >= check_us:
+                check_us = agenda.now_us + 20 * MS
+                if holds():
+                    return
+        must(False, f"{HEALING_US // MS} ms after all troubles ended the cluster has not {what}")
+
+    def _settled(self) -> bool:
+        """Whether everybody is up, every group has a leader, and its replicas have all applied the same."""
+        cluster = self.cluster
+        if len(cluster.processes) < len(cluster.machines):
+            return False
+        if not all(process.node.ready for process in cluster.processes):
+            return False
+        for group in cluster.map.groups:
+            replicas = [process.node.replicas.get(group.group_id) for process in cluster.processes]
+            reached = {
+                (replica.applier.applied_index, replica.raft.last_index)
+                for replica in replicas
+                if replica is not None
+            }
+            if len(reached) != 1 or any(applied != last for applied, last in reached):
+                return False
+        return True
+
+    def _compare(self) -> None:
+        """All replicas of a group hold the same, and all of what was ever chosen."""
+        cluster = self.cluster
+        for group in cluster.map.groups:
+            first: tuple[int, dict[str, Any]] | None = None
+            for process in cluster.processes:
+                replica = process.node.replicas.get(group.group_id)
+                if replica is None:
+                    continue
+                state = _state(replica.applier)
+                if first is None:
+                    first = process.number, state
+                for field_, value in state.items():
+                    must(
+                        value == first[1][field_],
+                        f"replicas of group {group.group_id} differ in {field_}:"
+                        f" node {first[0]} has {first[1][field_]!r}, node {process.number} {value!r}",
+                    )
+                chosen = len(cluster.checks.chosen.get(group.group_id, []))
+                must(state["applied_index"] >= chosen, f"entry {chosen} of group {group.group_id} was lost")
+
+    def _summary(self, cpu_s: float) -> Summary:
+        cluster = self.cluster
+        return Summary(
+            self.seed,
+            cluster.agenda.happened,
+            cluster.agenda.now_us / MS,
+            cpu_s,
+            len(self.clients.history),
+            self.clients.answered,
+            cluster.lives,
+            len(cluster.checks.leader_of),
+            sum(map(len, cluster.checks.chosen.values())),
+            self.trouble.happened,
+        )
+
+
+def _settings(rng: random.Random, factor: int) -> dict[str, Any]:
+    return {
+        "replication_factor": factor,
+        "election_timeout_ms": 200,
+        "heartbeat_ms": 60,
+        "request_timeout_ms": rng.choice((600, 1500)),
+        "leader_wait_ms": 500,
+        "read_mode": rng.choice(("index", "lease")),
+        "entry_commands_max": rng.choice((2, 4096)),
+        "entry_bytes_max": 4096,
+        "inflight_reads_max": rng.choice((1, 2, 4)),
+    }
+
+
+def _state(applier: Applier) -> dict[str, Any]:
+    keyspace = applier.keyspace
+    assert isinstance(keyspace.engine, HashEngine)
+    return {
+        "applied_index": applier.applied_index,
+        "clock_ms": applier.clock_ms,
+        "keys": {slot: table for slot, table in enumerate(keyspace.engine.tables) if table},
+        "counts": (keyspace.key_count, keyspace.expiring_count, keyspace.data_bytes),
+        "sessions": applier.sessions.copy_states(),
+    }
