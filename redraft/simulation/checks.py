@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from redraft.raft.core import Role
 from redraft.raft.log import LogView
 from redraft.raft.messages import AppendReply, RequestVote, VoteReply
-from redraft.raft.quorum import majority
 from redraft.raft.types import Entry, HardState
 from redraft.replica.replica import Replica
 
@@ -250,15 +249,16 @@ class Checks:
             )
         if commit_index > len(chosen):
             term = log.term(commit_index)
-            voters = replica.group.voters
+            configuration = replica.raft.configuration
             holders = [
-                voter
-                for voter in voters
-                if self._node(voter).durable.get(group, EMPTY).holds(commit_index, term)
+                number
+                for number, memory in sorted(self._nodes.items())
+                if memory.durable.get(group, EMPTY).holds(commit_index, term)
             ]
             must(
-                len(holders) >= majority(len(voters)),
-                f"{who} committed entry {commit_index} of term {term}, which is durable on {holders} only",
+                configuration.reached(lambda voter: int(voter in holders)) == 1,
+                f"{who} committed entry {commit_index} of term {term}, which is durable on {holders} only,"
+                f" under {configuration}",
             )
             chosen.extend(log.term(index) for index in range(len(chosen) + 1, commit_index + 1))
 

@@ -38,6 +38,11 @@ class Weather:
     overtaken: float = 0.0
     """Parts of the Raft messages."""
 
+    @property
+    def loses(self) -> bool:
+        """Whether links lose some of what they carry, which TCP does not."""
+        return self.lost > 0.0 or self.overtaken > 0.0
+
 
 class Endpoint(Protocol):
     """The life of a process that a link ends at."""
@@ -179,7 +184,7 @@ class Network:
             link.held.append(messages)
             return
         weather, rng, agenda = self.weather, self._rng, self._agenda
-        if weather.lost or weather.twice or weather.overtaken:
+        if weather.loses or weather.twice:
             messages = [message for message in messages if not self._goes_astray(link, message)]
         low, high = weather.latency_us
         latency = low + int((high - low) * rng.random())

@@ -80,6 +80,11 @@ class Trouble:
         """End all troubles and bring everybody up."""
         self._active = False
         cluster = self._cluster
+        if cluster.network.weather.loses:
+            # Nothing is said twice on a link that stands, so only a new one makes up for what was lost.
+            for one, other in sorted(cluster.network.links):
+                if one < other:
+                    cluster.break_link(one, other)
         cluster.network.weather = Weather()
         cluster.network.unblock(sorted(cluster.network.blocked))
         for number, machine in cluster.machines.items():
