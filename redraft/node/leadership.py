@@ -57,13 +57,12 @@ class Leadership:
             raft = replica.raft
             if raft.role is not Role.LEADER:
                 continue
-            match = {voter: progress.match_index for voter, progress in raft.progress.items()}
-            successor = choose_successor(
-                node.node_id,
-                replica.group,
-                match.__getitem__,
-                self._in_touch,
-            )
+            heirs = {
+                voter: progress.match_index
+                for voter, progress in raft.progress.items()
+                if voter in raft.configuration.voters and self._in_touch(voter)
+            }
+            successor = choose_successor(node.node_id, replica.group, heirs.__getitem__, heirs.__contains__)
             if successor:
                 done = False
                 if not raft.transferring_to:
@@ -81,6 +80,8 @@ class Leadership:
         if offered_ms is not None and node.now_ms() - offered_ms < RETRY_MS:
             return False
         raft = node.replicas[group.group_id].raft
+        if voter not in raft.configuration.voters:
+            return False  # not yet, or not any more: the placement is ahead of the configuration
         progress = raft.progress.get(voter)
         peer = node.liveness.peer_state(voter)
         willing = not peer.flags & (DISK_FULL | STOPPING) and self._near_median(peer.wall_offset_ms)

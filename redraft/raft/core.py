@@ -15,7 +15,9 @@ The rules stand in `follower`, `election`, `replication`, `transfer`; the invari
 
 from __future__ import annotations
 
-from redraft.raft import election, follower, replication, snapshot, transfer
+from collections.abc import Sequence
+
+from redraft.raft import election, follower, membership, proposal, replication, snapshot, transfer
 from redraft.raft.config import RaftConfig
 from redraft.raft.configuration import Configuration
 from redraft.raft.messages import (
@@ -30,6 +32,7 @@ from redraft.raft.messages import (
 )
 from redraft.raft.progress import ProgressState
 from redraft.raft.state import NEVER_MS, Output, Role, State
+from redraft.raft.types import EntryKind
 
 __all__ = ["NEVER_MS", "Output", "Raft", "RaftConfig", "Role"]
 
@@ -48,7 +51,42 @@ class Raft(State):
         """Append an entry and return its index; the node must lead and not be handing over."""
         assert self.role is Role.LEADER
         assert not self.transferring_to
-        return replication.propose(self, kind, data)
+        assert kind != EntryKind.CONFIGURATION
+        return proposal.propose(self, kind, data)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether this node leads and `change` may be called: no other change is under way."""
+        return membership.may_change(self)
+
+    def change(self, voters: Sequence[int], learners: Sequence[int] = ()) -> int:
+        """Begin to change the group to these voters and learners; returns the index of the first entry.
+
+        Voters that are new must be learners already.  All is done when `is_settled` at or above that index;
+        another leader may undo it before.  Learners only: one entry; voters: two, through the joint
+        configuration (Raft §6).
+        """
+        assert self.may_change
+        return membership.change(self, tuple(voters), tuple(learners))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `configuration` is committed and no step of a change is left, as far as known here."""
+        return membership.is_settled(self)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether a committed configuration leaves this node out: its replica may go, after `retire`."""
+        return membership.is_removed(self)
+
+    def retire(self, index: int = 0, term: int = 0) -> bool:
+        """Empty the log of a removed replica, which is dropped then; term, vote and place are kept.
+
+        A node that was away may not know that it `is_removed`: then (index, term) is a committed place of the
+        group's log, told by its leader, as of which the configuration leaves this node out.  Returns False if
+        that is not certain (any more).  Once durable, the rest of the replica may be deleted.
+        """
+        return snapshot.retire(self, index, term)
 
     def step(self, sender: int, message: RaftMessage, now_ms: float) -> None:
         """Take one message; those of the past are harmless (figure 2, "All Servers").
@@ -89,8 +127,6 @@ class Raft(State):
         With `done` it then says `snapshot_finished`.
         """
         self.now_ms = now_ms
-        if message.term > self.term:
-            self.learn_term(sender, message.term, now_ms)
         progress = self.progress.get(sender)
         waits = progress is not None and progress.state is ProgressState.SNAPSHOT
         return waits and message.term == self.term
@@ -107,7 +143,6 @@ class Raft(State):
         """Do what time demands; calling it early or late is harmless."""
         self.now_ms = now_ms
         if self.role is Role.LEADER:
-            transfer.tick_transfer(self, now_ms)
             replication.tick_leader(self, now_ms)
         else:
             election.tick_election(self, now_ms)
@@ -116,8 +151,7 @@ class Raft(State):
         """When `tick` next has something to do; it holds until the next call that changes the group."""
         if self.role is not Role.LEADER:
             return self.deadline_ms
-        deadline = replication.leader_deadline_ms(self)
-        return min(deadline, self.transfer_deadline_ms) if self.transferring_to else deadline
+        return replication.leader_deadline_ms(self)
 
     def durable(self, index: int, term: int) -> None:
         """Our log is durable up to there (an `Output.stable`): the leader counts itself."""
@@ -146,8 +180,7 @@ class Raft(State):
     def peer_lost(self, peer: int) -> None:
         """The link to a peer broke: send it nothing until it is made again."""
         if self.role is Role.LEADER and peer in self.progress:
-            self.progress[peer].reachable = False
-            transfer.lose_target(self, peer)
+            replication.lose_peer(self, peer)
 
     def snapshot_finished(self, peer: int, index: int) -> None:
         """Answer to `Output.snapshots`: the peer has a snapshot up to index, or 0 if that failed.

@@ -8,6 +8,7 @@ is told; a candidate's own vote is one of them.
 from __future__ import annotations
 
 from redraft.raft.log import is_up_to_date
+from redraft.raft.membership import may_campaign
 from redraft.raft.messages import AppendEntries, RequestVote, TimeoutNow, VoteReply
 from redraft.raft.quorum import Tally
 from redraft.raft.replication import begin_term
@@ -24,7 +25,11 @@ def tick_election(state: State, now_ms: float) -> None:
         # Our vote for ourselves counts too: it may break a promise made before the restart.
         state.deadline_ms = state.may_vote_from_ms + state.random() * state.config.leader_lost_delay_ms
         return
-    campaign(state, now_ms)
+    if may_campaign(state):
+        campaign(state, now_ms)
+    else:
+        state.become_follower(state.term, 0, now_ms)
+        state.restart_timer(now_ms)
 
 
 def lose_leader(state: State, now_ms: float) -> None:
@@ -98,7 +103,7 @@ def on_request_vote(state: State, sender: int, message: RequestVote, now_ms: flo
     if term > state.term and not pre_vote:
         state.become_follower(term, 0, now_ms)
     free = term > state.term or (state.voted_for in (0, sender) and state.leader_id in (0, sender))
-    if not free or not is_up_to_date(state.log, last_log_index, last_log_term):
+    if state.is_blank or not free or not is_up_to_date(state.log, last_log_index, last_log_term):
         _reply(state, sender, VoteReply(state.term, pre_vote, False))
         return
     if pre_vote:
@@ -123,9 +128,10 @@ def _keep_away(state: State, sender: int, pre_vote: bool) -> None:
     """Thesis §4.2.3: neither vote nor take the term.
 
     A leader answers with an empty append instead: the asker comes back to it, or, if its term is higher,
-    says so; then there has to be an election, or it would stay out for ever.
+    says so; then there has to be an election, or it would stay out for ever.  One that is no member may stay
+    out: it was removed.
     """
-    if state.role is Role.LEADER:
+    if state.role is Role.LEADER and sender in state.configuration.nodes:
         prev_index = state.log.last_index
         prev_term = state.log.term(prev_index)
         state.send(sender, AppendEntries(state.term, prev_index, prev_term, state.commit_index, ()))
@@ -147,7 +153,7 @@ def on_vote_reply(state: State, sender: int, message: VoteReply, now_ms: float) 
 
 def on_timeout_now(state: State, message: TimeoutNow, now_ms: float) -> None:
     """Thesis §3.10: the leader asks us to take over; no pre-vote, and others need not be sticky."""
-    if message.term == state.term and state.role is Role.FOLLOWER:
+    if message.term == state.term and state.role is Role.FOLLOWER and may_campaign(state):
         start_election(state, now_ms, transfer=True)
 
 

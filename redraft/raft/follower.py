@@ -6,6 +6,7 @@ Invariant: nothing at or below commit_index is ever cut off.  Acks are gated on 
 from __future__ import annotations
 
 from redraft.raft.log import last_not_newer
+from redraft.raft.membership import appended, configurations_in
 from redraft.raft.messages import AppendEntries, AppendReply
 from redraft.raft.state import Role, State
 from redraft.raft.types import Entry
@@ -42,7 +43,9 @@ def on_append_entries(state: State, sender: int, message: AppendEntries, now_ms:
         if prev_index < last_index:
             entries = _news(state, entries)
         if entries:
+            found = configurations_in(entries)
             log.append(entries)
+            appended(state, entries[0].index, found)
             state.wrote = True
     # "min(leaderCommit, index of last new entry)": our log may go on beyond with what the leader lacks.
     state.commit_index = max(state.commit_index, min(leader_commit, match_index))
@@ -83,8 +86,12 @@ def refuse_stale(state: State, sender: int, index: int) -> None:
 
 
 def refuse_blank(state: State, sender: int) -> None:
-    """This replica has no state that entries could follow: refuse index 0, which every other log has."""
-    state.gate(sender, AppendReply(state.term, False, 0, 0, 0))
+    """This replica has no state that entries could follow: refuse index 0, which every other log has.
+
+    The hint is the place of the log it lost: a snapshot must not be older.
+    """
+    index = state.commit_index
+    state.gate(sender, AppendReply(state.term, False, 0, index, state.log.term(index)))
 
 
 def follow(state: State, leader_id: int, term: int, now_ms: float) -> None:

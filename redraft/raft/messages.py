@@ -54,6 +54,8 @@ class AppendReply(NamedTuple):
     Refusal: `match_index` is the refused prev_log_index, and (`hint_index`, `hint_term`) the last place in
     the follower's log, at or below it, whose term is not above the leader's prev_log_term (Raft §5.3's
     shortcut: the leader skips all it can rule out at once).
+    Refusal of index 0, which every log has: the replica has no state and needs a snapshot, not older than
+    `hint_index`.
     """
 
     term: int
@@ -87,7 +89,7 @@ class InstallSnapshot(NamedTuple):
 class InstallSnapshotReply(NamedTuple):
     """The follower has the bytes below `offset`; `done`: all of them, durably, and its state is of `index`.
 
-    An offset below what was sent says: go on from there.
+    `term` is that of the message it answers.  An offset below what was sent says: go on from there.
     """
 
     term: int

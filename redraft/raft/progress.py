@@ -9,8 +9,9 @@
         ^   refused, link reset |                        arrived, failed
         +-----------------------+
 
-Invariants: match_index < next_index; match_index never falls within a term (acks are durable);
-in-flight appends are in order of index.  The core assumes that links keep order; loss costs time only.
+Invariants: match_index < next_index; match_index never falls within a term (acks are durable), but for a
+replica that has no log and says so; in-flight appends are in order of index.  The core assumes that links
+keep order; loss costs time only.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Progress:
     __slots__ = (
         "inflight",
         "inflight_bytes",
+        "joined_index",
+        "leaves_at",
         "match_index",
         "next_index",
         "probing",
@@ -43,10 +46,14 @@ class Progress:
         "waiting_since_ms",
     )
 
-    def __init__(self, next_index: int) -> None:
+    def __init__(self, next_index: int, joined_index: int = 0) -> None:
         self.state = ProgressState.PROBE
         self.match_index = 0
         self.next_index = next_index
+        self.joined_index = joined_index
+        """The configuration that made it a member: what it has of the log below may be an earlier life's."""
+        self.leaves_at = 0
+        """The configuration that leaves it out, of which it is still to be told; 0 for a member."""
         self.probing = False
         """PROBE: a probe is out."""
         self.inflight: deque[tuple[int, int]] = deque()
@@ -82,6 +89,16 @@ class Progress:
         self.state = ProgressState.SNAPSHOT
         self.snapshot_index = snapshot_index
         self._empty_window()
+
+    @property
+    def counted_index(self) -> int:
+        """How much of the log it surely has: an ack from before it joined may be late, and its log gone."""
+        return self.match_index if self.match_index >= self.joined_index else 0
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it has the configuration that leaves it out, and was told that this is committed."""
+        return 0 < self.leaves_at <= min(self.match_index, self.sent_commit)
 
     def _empty_window(self) -> None:
         self.inflight.clear()

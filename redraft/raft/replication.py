@@ -9,8 +9,10 @@ entries of the current term (§5.4.2); the leader counts itself only for what is
 from __future__ import annotations
 
 from redraft.raft.log import CompactedError, last_not_newer
+from redraft.raft.membership import give_up_transfer, joined_index, settle
 from redraft.raft.messages import AppendEntries, AppendReply
 from redraft.raft.progress import Progress, ProgressState
+from redraft.raft.proposal import propose
 from redraft.raft.state import Role, State
 from redraft.raft.transfer import try_transfer
 from redraft.raft.types import Entry, EntryKind
@@ -27,20 +29,9 @@ def begin_term(state: State, now_ms: float) -> None:
     state.quorum_contact_ms = now_ms
     state.term_start_index = log.last_index + 1
     peers = [node for node in state.configuration.nodes if node != state.node_id]
-    state.progress = {peer: Progress(log.last_index + 1) for peer in peers}
+    state.progress = {peer: Progress(log.last_index + 1, joined_index(state, peer)) for peer in peers}
+    state.unsettled = True
     propose(state, EntryKind.NOOP, b"")
-
-
-def propose(state: State, kind: int, data: bytes) -> int:
-    """Append an entry to the leader's log; it leaves with the next output."""
-    index = state.log.last_index + 1
-    entry = Entry(state.term, index, kind, data)
-    state.log.append((entry,))
-    state.wrote = True
-    state.fresh.append(entry)
-    state.fresh_bytes += len(data)
-    state.replicate_due = True
-    return index
 
 
 def fill_outbox(state: State) -> None:
@@ -54,8 +45,7 @@ def fill_outbox(state: State) -> None:
                 try:
                     shared, size = _append_from(state, progress.next_index)
                 except CompactedError:
-                    progress.become_snapshot(state.log.first_index - 1)
-                    state.snapshots.append(peer)
+                    _need_snapshot(state, peer, progress, state.log.first_index - 1)
                     break
             _send_append(state, peer, progress, shared, size)
     state.fresh = []
@@ -111,11 +101,17 @@ def _send_empty(state: State, peer: int, progress: Progress) -> None:
     try:
         prev_term = state.log.term(progress.next_index - 1)
     except CompactedError:
-        progress.become_snapshot(state.log.first_index - 1)
-        state.snapshots.append(peer)
+        _need_snapshot(state, peer, progress, state.log.first_index - 1)
         return
     message = AppendEntries(state.term, progress.next_index - 1, prev_term, state.commit_index, ())
     _send_append(state, peer, progress, message, 0)
+
+
+def _need_snapshot(state: State, peer: int, progress: Progress, least_index: int) -> None:
+    """The follower can't go on with entries: only with a snapshot, which has to know of its membership."""
+    progress.become_snapshot(max(least_index, progress.joined_index))
+    if not progress.leaves_at:
+        state.snapshots.append(peer)
 
 
 def on_append_reply(state: State, sender: int, message: AppendReply) -> None:
@@ -124,13 +120,16 @@ def on_append_reply(state: State, sender: int, message: AppendReply) -> None:
     progress.reachable = True
     _, success, match_index, hint_index, hint_term = message
     if not success:
-        _step_back(state, progress, match_index, hint_index, hint_term)
+        if match_index == 0:
+            _start_anew(state, sender, progress, hint_index)
+        else:
+            _step_back(state, progress, match_index, hint_index, hint_term)
         return
     assert match_index <= state.log.last_index, "a follower can't hold more of our term than we do"
     news = progress.acknowledge(match_index)
     if progress.state is REPLICATE:
         progress.waiting_since_ms = state.now_ms if progress.inflight else None
-    elif progress.state is PROBE or match_index >= progress.snapshot_index:
+    elif progress.state is PROBE or match_index >= state.log.first_index - 1:
         progress.become_replicate()
     if news and match_index > state.commit_index:
         advance_commit(state)
@@ -138,6 +137,15 @@ def on_append_reply(state: State, sender: int, message: AppendReply) -> None:
         state.replicate_due = True
     if sender == state.transferring_to:
         try_transfer(state)
+    if progress.is_told:
+        state.progress.pop(sender, None)
+
+
+def _start_anew(state: State, peer: int, progress: Progress, lost_index: int) -> None:
+    """A refusal of index 0, which every log has: the replica has no state, and lost its log up to there."""
+    if progress.state is not SNAPSHOT or progress.snapshot_index < lost_index:
+        progress.match_index = 0
+        _need_snapshot(state, peer, progress, max(lost_index, state.log.first_index - 1))
 
 
 def _step_back(state: State, progress: Progress, refused: int, hint_index: int, hint_term: int) -> None:
@@ -167,6 +175,8 @@ def advance_commit(state: State) -> None:
     if index > state.commit_index and index >= state.term_start_index:
         state.commit_index = index
         state.committed_in_term = True
+        if state.unsettled:
+            settle(state)
 
 
 def on_durable(state: State, index: int, term: int) -> None:
@@ -214,14 +224,32 @@ def send_notice(state: State, peer: int) -> None:
         _send_empty(state, peer, progress)
 
 
+def lose_peer(state: State, peer: int) -> None:
+    """The link to this peer is gone: send nothing until it is back; was it leaving, let it go."""
+    progress = state.progress[peer]
+    progress.reachable = False
+    if progress.leaves_at:
+        del state.progress[peer]
+    if state.transferring_to == peer:
+        # Was it told to campaign already, it may still win, as anyone may.
+        give_up_transfer(state)
+
+
 def tick_leader(state: State, now_ms: float) -> None:
-    """Send the commit notices that nothing carried, and ask followers that owe an answer too long."""
-    for peer, progress in state.progress.items():
-        if owes_notice(state, progress):
+    """Send the commit notices that nothing carried, and ask followers that owe an answer too long.
+
+    One that is leaving is not asked twice.  A transfer that takes an election time-out is given up.
+    """
+    for peer, progress in list(state.progress.items()):
+        if progress.leaves_at and (progress.state is SNAPSHOT or _asked_long_ago(state, progress, now_ms)):
+            del state.progress[peer]
+        elif owes_notice(state, progress):
             _send_empty(state, peer, progress)
         elif progress.reachable and _asked_long_ago(state, progress, now_ms):
             progress.waiting_since_ms = now_ms
             _send_empty(state, peer, progress)
+    if state.transferring_to and now_ms >= state.transfer_deadline_ms:
+        give_up_transfer(state)
 
 
 def _asked_long_ago(state: State, progress: Progress, now_ms: float) -> bool:
@@ -231,7 +259,7 @@ def _asked_long_ago(state: State, progress: Progress, now_ms: float) -> bool:
 
 def leader_deadline_ms(state: State) -> float:
     """When `tick_leader` next has something to do; for ever when all followers know all."""
-    deadline = float("inf")
+    deadline = state.transfer_deadline_ms if state.transferring_to else float("inf")
     for progress in state.progress.values():
         if not progress.reachable:
             continue

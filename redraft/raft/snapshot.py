@@ -13,6 +13,7 @@ from __future__ import annotations
 from redraft.raft.configuration import Configuration
 from redraft.raft.follower import acknowledge, follow, refuse_blank, refuse_stale
 from redraft.raft.log import holds
+from redraft.raft.membership import is_removed
 from redraft.raft.messages import InstallSnapshot
 from redraft.raft.state import Role, State
 
@@ -24,24 +25,27 @@ def on_install_snapshot(state: State, sender: int, message: InstallSnapshot, now
         return False
     follow(state, sender, message.term, now_ms)
     index = message.index
+    if state.is_blank:
+        if index >= state.commit_index:
+            return True
+        refuse_blank(state, sender)
+        return False
     if index > state.commit_index:
         if not holds(state.log, index, message.snapshot_term):
             return True
         # What it covers is here; that it is a snapshot says that it is committed.
         state.commit_index = index
-    if state.is_blank:
-        refuse_blank(state, sender)
-    else:
-        acknowledge(state, sender, state.commit_index)
+    acknowledge(state, sender, state.commit_index)
     return False
 
 
 def restore(state: State, index: int, term: int, configuration: Configuration) -> bool:
     """A durable snapshot up to (index, term) takes the place of the log; False if it comes too late."""
-    if state.role is Role.LEADER or index <= state.commit_index:
+    if state.is_blank:
+        if index < state.commit_index or state.node_id not in configuration.nodes:
+            return False  # of an earlier life here: what this replica said in it since then would be lost
+    elif state.role is Role.LEADER or index <= state.commit_index:
         return False
-    if state.is_blank and state.node_id not in configuration.nodes:
-        return False  # of an earlier life here; what this replica said since then is not in it
     assert configuration.voters
     if state.role is not Role.FOLLOWER:
         state.become_follower(state.term, 0, state.now_ms)
@@ -56,4 +60,23 @@ def restore(state: State, index: int, term: int, configuration: Configuration) -
     state.wrote = True
     if state.leader_id:
         acknowledge(state, state.leader_id, index)
+    return True
+
+
+def retire(state: State, index: int, term: int) -> bool:
+    """Forget all of a removed replica but what must never be forgotten: term, vote, and how far its log went.
+
+    (index, term) is a committed place, told by the group's leader, as of which the node is no member; 0 if
+    this replica knows by itself.  False: it may be a member again by now.  Whoever comes back under this
+    node's id in this group goes on from there (`State.is_blank`).
+    """
+    if state.role is Role.LEADER or not (is_removed(state) or state.configuration_index <= index):
+        return False
+    if index <= state.commit_index:
+        index, term = state.commit_index, state.log.term(state.commit_index)
+    state.log.restore(index, term)
+    state.configurations = [(index, Configuration())]
+    state.commit_index = index
+    state.become_follower(state.term, 0, state.now_ms)
+    state.wrote = True
     return True

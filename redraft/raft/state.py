@@ -46,7 +46,11 @@ class Output(NamedTuple):
     stable: tuple[int, int]
     """(last_index, its term): pass to `Raft.durable` once everything appended so far is durable."""
     snapshots: list[int]
-    """Followers that need a snapshot, at or above their `Progress.snapshot_index`: (re)start sending it."""
+    """Followers to send a snapshot, from the beginning; one up to their `Progress.snapshot_index` or later.
+
+    So it may have to be made first, once that is applied.  Stop when the follower's progress is in another
+    state than SNAPSHOT, or the link breaks; answer with `Raft.snapshot_finished`.
+    """
 
 
 def read_configuration(log: LogView, index: int) -> Configuration:
@@ -87,6 +91,7 @@ class State:
         "transfer_deadline_ms",
         "transferred_in_term",
         "transferring_to",
+        "unsettled",
         "voted_for",
         "votes",
         "vouched_ms",
@@ -145,6 +150,7 @@ class State:
         self.transferring_to = 0
         self.transfer_deadline_ms = 0.0
         self.transferred_in_term = False
+        self.unsettled = False
         self.fresh: list[Entry] = []
         self.fresh_bytes = 0
         self.replicate_due = False
@@ -177,7 +183,7 @@ class State:
 
     def durable_index(self, voter: int) -> int:
         """Leader: how far a voter's log is known to be durable and the same as ours."""
-        return self.self_match if voter == self.node_id else self.progress[voter].match_index
+        return self.self_match if voter == self.node_id else self.progress[voter].counted_index
 
     def send(self, to: int, message: RaftMessage) -> None:
         """Send now: what the message says needs nothing of ours to be durable."""
@@ -238,6 +244,7 @@ class State:
             self.committed_in_term = False
             self.transferring_to = 0
             self.transferred_in_term = False
+            self.unsettled = False
             self.fresh = []
             self.fresh_bytes = 0
             self.replicate_due = False

@@ -11,8 +11,9 @@ from redraft.raft.state import State
 
 
 def begin_transfer(state: State, target: int, now_ms: float) -> None:
-    """Leader: hand over to target, a voter that is not this node."""
+    """Leader: hand over to target, a voter that is not this node and not on its way out."""
     assert target in state.progress
+    assert target in state.configuration.voters
     state.transferring_to = target
     state.transferred_in_term = True
     state.transfer_deadline_ms = now_ms + state.config.election_timeout_ms
@@ -24,15 +25,6 @@ def try_transfer(state: State) -> None:
     progress = state.progress[state.transferring_to]
     if progress.match_index == state.log.last_index:
         state.send(state.transferring_to, TimeoutNow(state.term))
-
-
-def tick_transfer(state: State, now_ms: float) -> None:
-    """Give up when the target was not elected in time."""
-    if state.transferring_to and now_ms >= state.transfer_deadline_ms:
-        state.transferring_to = 0
-
-
-def lose_target(state: State, peer: int) -> None:
-    """Give up when the target's process is gone; was it told to campaign, it may still win, as anyone may."""
-    if state.transferring_to == peer:
-        state.transferring_to = 0
+        if not state.configuration.is_voter(state.node_id):
+            # Out of the group: nobody will ask for its vote, or tell it who leads.
+            state.become_follower(state.term, 0, state.now_ms)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from redraft.raft.configuration import Configuration
 from redraft.raft.core import Output, Raft, RaftConfig, Role
-from redraft.raft.messages import RaftMessage
+from redraft.raft.messages import InstallSnapshot, InstallSnapshotReply, RaftMessage, SnapshotMessage
+from redraft.raft.progress import ProgressState
 from redraft.raft.types import HardState
 from tests.raft.memory_log import MemoryLog, entries_of
 
 TIMEOUT_MS = 600.0
-Letter = tuple[int, int, RaftMessage]
+Letter = tuple[int, int, RaftMessage | SnapshotMessage]
 
 
 def raft_of(
@@ -31,7 +32,7 @@ def raft_of(
     may_vote_from_ms: float = 0.0,
     vouched_ms: Callable[[int, int], float] | None = None,
 ) -> Raft:
-    """A follower at time 0 whose log holds entries of these terms."""
+    """A follower at time 0 whose log holds entries of these terms; no voters: blank."""
     hard_state = HardState(term if term is not None else (terms[-1] if terms else 0), voted_for)
     return Raft(
         node_id=node_id,
@@ -65,6 +66,11 @@ class Group:
         self.queue: deque[Letter] = deque()
         self.cut_off: set[int] = set()
         self.slow_disks: dict[int, list[Output]] = {}
+        self.led: dict[int, int] = {}
+        """term -> its leader."""
+        self._sending: set[tuple[int, int]] = set()
+        self.snapshots: dict[int, Configuration] = {}
+        """index -> configuration of every snapshot that was sent; a snapshot is no more than that here."""
 
     @classmethod
     def of(cls, size: int = 3, config: RaftConfig | None = None) -> Group:
@@ -74,15 +80,47 @@ class Group:
     def __getitem__(self, node_id: int) -> Raft:
         return self.rafts[node_id]
 
+    def add(self, node_id: int) -> Raft:
+        """A node that knows nothing and waits to be told."""
+        raft = self.rafts[node_id] = raft_of(node_id=node_id, voters=0, draw=node_id / 10)
+        return raft
+
     def collect(self) -> None:
         """Put what all cores want to send into the queue."""
         for node_id, raft in self.rafts.items():
+            if raft.role is Role.LEADER:
+                assert self.led.setdefault(raft.term, node_id) == node_id, f"two leaders in term {raft.term}"
+            self._send_snapshots(node_id, raft)
             while (output := raft.take_output()) is not None:
                 self.queue.extend((node_id, to, message) for to, message in output.messages)
                 if node_id in self.slow_disks:
                     self.slow_disks[node_id].append(output)
                 else:
                     self._durable(node_id, output)
+
+    def _send_snapshots(self, node_id: int, raft: Raft) -> None:
+        """To every follower in need, one of all that is committed, once that is enough; in one piece."""
+        index = raft.commit_index
+        for peer, progress in raft.progress.items():
+            if (node_id, peer) in self._sending or progress.state is not ProgressState.SNAPSHOT:
+                continue
+            if index >= progress.snapshot_index:
+                self._sending.add((node_id, peer))
+                self.snapshots[index] = raft.configuration_at(index)
+                message = InstallSnapshot(raft.term, index, raft.log.term(index), 1, 0, b"s")
+                self.queue.append((node_id, peer, message))
+
+    def _on_snapshot(self, sender: int, to: int, message: SnapshotMessage) -> None:
+        """The drivers' part: store, restore, answer."""
+        raft = self.rafts[to]
+        term, index, snapshot_term = message[:3]
+        if isinstance(message, InstallSnapshotReply):
+            self._sending.discard((to, sender))
+            if raft.on_install_snapshot_reply(sender, message, self.now):
+                raft.snapshot_finished(sender, index)
+        elif raft.on_install_snapshot(sender, message, self.now):
+            raft.restore(index, snapshot_term, self.snapshots[index])
+            self.queue.append((to, sender, InstallSnapshotReply(term, index, snapshot_term, 1, True)))
 
     def _durable(self, node_id: int, output: Output) -> None:
         if output.wrote:
@@ -101,7 +139,12 @@ class Group:
             letter = self.queue.popleft()
             sender, to, message = letter
             if sender not in self.cut_off and to not in self.cut_off and accept(letter):
-                self.rafts[to].step(sender, message, self.now)
+                if isinstance(message, InstallSnapshot | InstallSnapshotReply):
+                    self._on_snapshot(sender, to, message)
+                else:
+                    self.rafts[to].step(sender, message, self.now)
+            elif isinstance(message, InstallSnapshot | InstallSnapshotReply):
+                self._sending -= {(sender, to), (to, sender)}
             self.collect()
 
     def advance(self, ms: float, *, deliver: bool = True) -> None:
