@@ -1,6 +1,6 @@
 """The log's bytes in plain Python: the format's grammar, and the twin that specifies native/record.c.
 
-Owns the layout of batches and records (docs/log-format.md tells the same in prose); knows neither files
+Owns the layout of batches and records (docs/log.md tells the same in prose); knows neither files
 nor what an entry means.  All numbers are little endian; `crc(from, bytes)` is CRC32C going on from `from`.
 
     segment  = segment header (redraft/wal/segment.py), batch*, zeros
@@ -19,10 +19,10 @@ nor what an entry means.  All numbers are little endian; `crc(from, bytes)` is C
          4 u32 data crc  crc(seed of the segment, header[8:40] data), so that a record can be checked alone
          8 u32 length    of the data
         12 u32 group
-        16 u8  type      1 entry, 2 hard state, 3 compacted, 4 restored
+        16 u8  type      1 entry, 2 hard state, 3 compacted, 4 restored, 5 copy of an entry, 6 oldest
         17 u8  kind      of the entry (redraft/raft/types.py); 0 otherwise
         18     zeros
-        24 u64 term
+        24 u64 term      of an oldest record: the number of the oldest segment that is needed
         32 u64 index     of the entry; the last one compacted, or restored; of a hard state: voted_for
 
 Invariant: a batch is valid as a whole or not at all, and only behind the batch that its chain names.
@@ -51,6 +51,8 @@ TYPE_ENTRY = 1
 TYPE_HARD_STATE = 2
 TYPE_COMPACT = 3
 TYPE_RESTORE = 4
+TYPE_COPY = 5
+TYPE_OLDEST = 6
 
 assert BATCH_HEADER.size == BATCH_HEADER_BYTES
 assert RECORD_HEADER.size == RECORD_HEADER_BYTES

@@ -95,6 +95,7 @@ class NodeLog(Protocol):
     def flush(self) -> int: ...
     def take_durable(self) -> int: ...
     def has_room(self, size: int) -> bool: ...
+    def tend(self, now_ms: float) -> None: ...
 
 
 class Node:
@@ -237,6 +238,7 @@ class Node:
         """Every TICK_MS: elections, heartbeats, time-outs, expiry, balance."""
         now = self.now_ms()
         self._tick_raft(now)
+        self._log.tend(now)
         if self._busy:
             self._busy = {lane for lane in self._busy if not lane.idle or lane.origin.owes_acknowledgement}
         for lane in list(self._busy):  # an answer may bring the next request, for another lane

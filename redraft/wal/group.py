@@ -5,9 +5,8 @@ as runs and the configurations' indexes; the newest entries also as objects, unt
 its limit.  Everything is visible at once and durable later, when the log says so; an entry that is not
 durable is always in memory.
 
-Order in the log is what counts at replay: an entry cuts off all that its group had from its index on, a
-compaction or a restore all up to its own.  Satisfies `redraft.raft.log.LogView`; knows nothing of files
-but addresses.
+Order in the log is what counts at replay (`replay.py`).  Satisfies `redraft.raft.log.LogView`; knows nothing
+of files but addresses.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from redraft.accel.record import (
     RECORD_HEADER,
     RECORD_HEADER_BYTES,
     TYPE_COMPACT,
+    TYPE_COPY,
     TYPE_ENTRY,
     TYPE_HARD_STATE,
     TYPE_RESTORE,
@@ -37,10 +37,16 @@ if TYPE_CHECKING:
     from redraft.wal.cache import EntryCache
     from redraft.wal.segments import Segment, Segments
 
+NO_ADDRESS = 1 << 62
+"""Higher than any address."""
+ALL_BYTES = 1 << 62
+"""For a slice without a limit."""
+
 GAP_BYTES_MAX = 32 << 10
 """Records of other groups between two of ours are read along with them up to this many bytes."""
 
 _FORGOTTEN = Entry(0, 0, 0, b"")
+_ENTRIES = (TYPE_ENTRY, TYPE_COPY)
 _CONFIGURATION = int(EntryKind.CONFIGURATION)
 
 
@@ -233,6 +239,58 @@ class GroupLog:
         self._recent_first += count
         return self._cache.cost(count, freed)
 
+    # ---- for the collector ---------------------------------------------------------------------------
+
+    @property
+    def live_bytes(self) -> int:
+        """What the records that still count take on disk: entries, term and vote, base."""
+        marks = (self._hard_state_address != NOWHERE) + (self._base_address != NOWHERE)
+        return self._total - self._before + RECORD_HEADER_BYTES * (len(self._addresses) + marks)
+
+    def length(self, index: int) -> int:
+        """Return how long an entry's data is."""
+        return self._data_bytes(index, index + 1)
+
+    def addresses(self, low: int, high: int) -> array[int]:
+        """Return where the records of the entries of [low, high) stand."""
+        return self._addresses[low - self.first_index : high - self.first_index]
+
+    def copy(self, low: int, high: int) -> array[int]:
+        """Write the entries of [low, high) again, cutting off nothing; return where the copies stand.
+
+        They are read from where they were until `move` is told that the copies are durable.
+        """
+        batch, group, copies = self._batch, self.group, array("Q")
+        for term, index, kind, data in self.slice(low, high, ALL_BYTES):
+            size = len(data)
+            header = RECORD_HEADER.pack(0, 0, size, group, TYPE_COPY, kind, 0, 0, term, index)
+            copies.append(batch.add(header, data, size))
+        return copies
+
+    def move(self, low: int, old: array[int], new: array[int]) -> None:
+        """Read entries from `low` on at their durable copies; those that are others by now stay."""
+        for index, (before, after) in enumerate(zip(old, new, strict=True), low):
+            if self.first_index <= index <= self.last_index:
+                position = index - self.first_index
+                if self._addresses[position] == before:
+                    self._addresses[position] = after
+
+    def copy_marks(self, below: int) -> int:
+        """Say term and vote, and the base, again where they were said below an address.
+
+        What is said behind all else is said in order, so it needs no rule at replay.  Returns the lowest
+        address at which one of them stands then.
+        """
+        if NOWHERE < self._hard_state_address < below:
+            self._hard_state_address = self._mark(TYPE_HARD_STATE, *self.hard_state)
+        if NOWHERE < self._base_address < below:
+            index = self.first_index - 1
+            self._base_address = self._mark(TYPE_COMPACT, self.term(index), index)
+        stand = [self._hard_state_address, self._base_address]
+        return min((address for address in stand if address != NOWHERE), default=NO_ADDRESS)
+
+    # ---- within --------------------------------------------------------------------------------------
+
     def _cut_off(self, index: int) -> None:
         """Drop all entries from `index` on."""
         assert index >= self.first_index, f"group {self.group}: {index} is compacted"
@@ -286,7 +344,9 @@ class GroupLog:
             segment_end = self._segments.end_of(segment)
             end = begin + 1
             behind = addresses[begin] + RECORD_HEADER_BYTES + lengths[begin]
-            while end < count and addresses[end] < segment_end and addresses[end] - behind <= GAP_BYTES_MAX:
+            while end < count and addresses[end] < segment_end:
+                if not 0 <= addresses[end] - behind <= GAP_BYTES_MAX:  # a copy may stand behind later entries
+                    break
                 behind = addresses[end] + RECORD_HEADER_BYTES + lengths[end]
                 end += 1
             window = self._segments.read(segment, offset, behind - addresses[begin])
@@ -298,7 +358,11 @@ class GroupLog:
                 _, _, length, group, of_type, kind, _, _, term, own_index = RECORD_HEADER.unpack_from(
                     window, at
                 )
-                if (group, of_type, own_index, term) != (self.group, TYPE_ENTRY, index, self.term(index)):
+                if of_type not in _ENTRIES or (group, own_index, term) != (
+                    self.group,
+                    index,
+                    self.term(index),
+                ):
                     raise self._damaged(segment, offset + at)
                 data = at + RECORD_HEADER_BYTES
                 entries.append(Entry(term, index, kind, window[data : data + length]))

@@ -19,21 +19,40 @@ import os
 import select
 from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 from redraft.accel.record import BATCH_HEADER_BYTES
 from redraft.base.errors import DirectoryError, StorageFailedError
 from redraft.wal.batch import PendingBatch, encode_batch
 from redraft.wal.cache import EntryCache
+from redraft.wal.collector import Collector
 from redraft.wal.files import Files, SystemFiles
 from redraft.wal.group import GroupLog
 from redraft.wal.options import LogOptions
 from redraft.wal.preparer import Preparer
 from redraft.wal.recovery import Recovery
-from redraft.wal.segment import DATA_START, SUFFIX, SegmentHeader
+from redraft.wal.segment import DATA_START, SUFFIX, SegmentHeader, name_of
 from redraft.wal.segments import Segment, Segments
 
 RECORD_ROOM_BYTES = 256
 """What an entry takes beside its data, in has_room: its header, a batch header, padding."""
+COLLECT_BYTES = 1 << 20
+"""What one step of the garbage collection copies at most, but for an entry that is larger."""
+FREED_ENTRIES_MAX = 2_000
+"""So many cached entries are freed at a time after a compaction."""
+SEAL_IDLE_MS = 200.0
+"""After so long without a write, the log states that all of it is durable."""
+LEFT_OVER_PART = 64
+"""A full segment of which more than such a part is left over is cut to what it holds."""
+
+
+class _Retired(NamedTuple):
+    """A segment written full."""
+
+    sequence: int  # its last batch's
+    fd: int
+    segment: Segment
+    used: int  # offset behind its last batch
 
 
 class Log:
@@ -49,7 +68,7 @@ class Log:
         self._cache = EntryCache(options.cache_bytes, 1)
         self._held: deque[tuple[int, bytearray]] = deque()  # (address, batch): no segment is ready for them
         self._held_bytes = 0
-        self._retired: deque[tuple[int, int]] = deque()  # (last sequence, fd) of segments written full
+        self._retired: deque[_Retired] = deque()
         self._durable = 0
         self._failed: StorageFailedError | None = None
         self._closed = False
@@ -69,6 +88,17 @@ class Log:
         self._preparer = Preparer(
             files, directory, self._event_fd, retry_s=options.retry_s, threaded=options.threads
         )
+        self._collector = Collector(
+            self._groups,
+            self._segments,
+            self._batch,
+            self._cache,
+            options.segment_bytes,
+            self._has_spare_room,
+            self._remove,
+        )
+        self._written_ms = 0.0
+        self._written = 0  # sequence at that time
         self._request_spare()
 
     @classmethod
@@ -132,8 +162,9 @@ class Log:
         durable = self._durable = self._writer.durable()
         if self._held:
             self._place_held()
-        while self._retired and self._retired[0][0] <= durable:
-            self._files.close(self._retired.popleft()[1])
+        while self._retired and self._retired[0].sequence <= durable:
+            self._close_full(self._retired.popleft())
+        self._collector.settle(durable)
         self._cache.trim(durable)
         return durable
 
@@ -143,7 +174,14 @@ class Log:
         Ask before proposing or accepting; False means that the disk is full (MISCONF).  Terms and votes
         are saved without asking: the reserve is theirs.
         """
-        need = size + RECORD_ROOM_BYTES + self._batch.size + self._held_bytes + self._options.reserve_bytes
+        return self._has_room(size, self._options.reserve_bytes)
+
+    def _has_spare_room(self, size: int) -> bool:
+        """Say whether housekeeping may write so much: it has half of the reserve, for it gives space back."""
+        return not self._held and self._has_room(size, self._options.reserve_bytes // 2)
+
+    def _has_room(self, size: int, reserve: int) -> bool:
+        need = size + RECORD_ROOM_BYTES + self._batch.size + self._held_bytes + reserve
         newest = self._segments.newest
         if need <= newest.size - (DATA_START + self._end - newest.start):
             return True
@@ -173,6 +211,42 @@ class Log:
         self._stated = self._cache.next_sequence = self._sequence
         self._cache.next_sequence += 1
         return self._sequence
+
+    # ---- housekeeping ------------------------------------------------------------------------------
+
+    def tend(self, now_ms: float) -> None:
+        """Do a step of what is never waited for, a millisecond or two: call it at every tick.
+
+        Collects garbage, and seals the log when it is idle.  Raises StorageFailedError and DamagedError when
+        what lives can't be read.
+        """
+        self.collect()
+        if self._batch or self._sequence != self._written:
+            self._written, self._written_ms = self._sequence, now_ms
+        elif now_ms - self._written_ms >= SEAL_IDLE_MS and self._has_spare_room(0):
+            self._written = self.seal()
+
+    def collect(self, bytes_max: int = COLLECT_BYTES) -> bool:
+        """Do one step of the garbage collection; say whether it is in the middle of its work."""
+        self._cache.empty(FREED_ENTRIES_MAX)
+        if self._failed is None and not self._held:
+            full = self._preparer.full
+            if full:
+                bytes_max = min(bytes_max, self._options.reserve_bytes // 4)
+            if self._collector.step(bytes_max, pressed=full):
+                self.flush()
+        return self._collector.busy
+
+    @property
+    def live_bytes(self) -> int:
+        """What the records that still count take: entries of all groups, terms, votes, and bases."""
+        return self._collector.live_bytes
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the log's files take, the spare one included."""
+        spare = self._preparer.spare
+        return self._segments.total_bytes + (spare.size if spare is not None else 0)
 
     # ---- waiting: for start, stop and tests ----------------------------------------------------------
 
@@ -210,8 +284,8 @@ class Log:
             self._closed = True
             self._writer.stop()
             self._preparer.stop()
-            for _, fd in self._retired:
-                self._files.close(fd)
+            for retired in self._retired:
+                self._files.close(retired.fd)
             self._files.close(self._fd)
             self._segments.close()
             os.close(self._event_fd)
@@ -251,13 +325,30 @@ class Log:
         spare = self._preparer.take()
         if spare is None:
             return False
-        self._retired.append((self._placed, self._fd))
+        newest = self._segments.newest
+        self._retired.append(_Retired(self._placed, self._fd, newest, DATA_START + self._end - newest.start))
         self._fd = spare.fd
         self._segments.add(
             Segment(spare.header.number, spare.header.seed, address, spare.size, self._placed + 1)
         )
         self._request_spare()
         return True
+
+    def _close_full(self, retired: _Retired) -> None:
+        """Let go of a segment that is written and durable, and of what is left over in it."""
+        self._files.close(retired.fd)
+        number, size = retired.segment.number, retired.segment.size
+        if size - retired.used > self._options.segment_bytes // LEFT_OVER_PART:
+            self._preparer.cut(self._directory / name_of(number), retired.used)
+            self._segments.resize(number, retired.used)
+        else:
+            self._segments.resize(
+                number, max(size, retired.used)
+            )  # a batch larger than a segment made it grow
+
+    def _remove(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self._preparer.remove(self._directory / name_of(number))
 
     def _request_spare(self) -> None:
         oldest, newest = self._segments.oldest, self._segments.newest

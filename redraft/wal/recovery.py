@@ -10,6 +10,9 @@ The rules (PROTOCOL: the log on disk), and why each:
 - A file is never appended to after a restart: the fresh segment has a seed of its own, so nothing stale
   that stands behind a cut can become valid again.
 - Segments behind the cut hold nothing of the log: they are removed before the fresh one takes their number.
+- Where the log begins is the largest of what segment headers and OLDEST records say; whatever is older goes.
+  A crash may have kept any of the files that were being removed: what counts is the unbroken row of numbers
+  up to the newest, and that something in it says that nothing before is needed.
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ from redraft.accel.record import (
     ALIGNMENT,
     BATCH_HEADER,
     BATCH_HEADER_BYTES,
+    MAGIC,
     RECORD_HEADER_BYTES,
     TYPE_COMPACT,
+    TYPE_COPY,
     TYPE_ENTRY,
     TYPE_HARD_STATE,
+    TYPE_OLDEST,
     TYPE_RESTORE,
     ScanCursor,
     Scanned,
@@ -35,6 +41,7 @@ from redraft.accel.record import (
     batch_scan,
     batch_seal,
     claim_find,
+    crc32c,
 )
 from redraft.base.errors import DamagedError, DirectoryError
 from redraft.raft.types import HardState
@@ -52,6 +59,8 @@ from redraft.wal.segment import (
     publish_segment,
 )
 from redraft.wal.segments import Segment, Segments
+
+_OLDEST = TYPE_OLDEST << 8  # as in a scan's column of types
 
 
 class Recovered(NamedTuple):
@@ -103,6 +112,9 @@ class Recovery:
         self._durable = 0
         self._sequence = 1  # expected next
         self._address = 0
+        self._oldest_in_headers = 1
+        self._oldest_in_records = 0
+        self._unneeded: list[int] = []  # numbers of files that are older than the log
 
     def run(self) -> Recovered:
         """Replay the log; return its groups, and the segment in which it goes on.
@@ -113,8 +125,11 @@ class Recovery:
         cut = self._replay()
         if cut is not None:
             self._refuse_damage(cut)
+            self._refuse_missing()
             self._clear_behind(cut)
-        return self._begin_segment()
+        recovered = self._begin_segment()
+        self._remove_unneeded()
+        return recovered
 
     # ---- what is there -----------------------------------------------------------------------------
 
@@ -139,12 +154,35 @@ class Recovery:
             if header.log_id != newest.log_id:
                 path = directory / name_of(header.number)
                 raise DamagedError(f"{path} belongs to another log than {name_of(newest.number)}")
-        self._headers = [header for header in headers if header.number >= newest.oldest]
-        for expected, header in enumerate(self._headers, newest.oldest):
-            if header.number != expected:
-                raise DamagedError(f"{directory / name_of(expected)} is missing: it is part of the log")
-        self._sequence = newest.oldest_sequence
-        self._durable = newest.oldest_sequence - 1
+        oldest = max(headers, key=lambda header: header.oldest)
+        self._oldest_in_headers = oldest.oldest
+        row = len(headers) - 1
+        while row and headers[row - 1].number == headers[row].number - 1 >= oldest.oldest:
+            row -= 1
+        self._headers = headers[row:]
+        self._unneeded = [header.number for header in headers[:row]]
+        first = self._headers[0]
+        self._sequence = (
+            oldest.oldest_sequence if first.number == oldest.oldest else self._first_sequence(first)
+        )
+        self._durable = self._sequence - 1
+
+    def _first_sequence(self, header: SegmentHeader) -> int:
+        """Return the sequence of a segment's first batch, before which others were removed."""
+        path = self._directory / name_of(header.number)
+        fd = self._files.open(path)
+        try:
+            batch = self._files.read(fd, BATCH_HEADER_BYTES, DATA_START)
+        finally:
+            self._files.close(fd)
+        if len(batch) == BATCH_HEADER_BYTES:
+            crc, _, sequence, _, _, _, magic = BATCH_HEADER.unpack(batch)
+            if magic == MAGIC and crc == crc32c(batch[4:], header.seed):
+                return int(sequence)
+        raise DamagedError(
+            f"{path} is damaged at offset {DATA_START}, or {name_of(header.number - 1)} is missing:"
+            f" rebuild this node from its peers"
+        )
 
     def _bound(self, position: int) -> int:
         """Return the sequence from which on a segment is superseded by a later one; 0 for none."""
@@ -187,6 +225,7 @@ class Recovery:
                     break
         finally:
             files.close(fd)
+        self._segments.replace_newest(self._segments.newest._replace(size=size))
         self._sequence = cursor.sequence
         self._address = start + offset - DATA_START
         failed = found.failed_offset - cursor.position if found.status is ScanStatus.INVALID else 0
@@ -211,6 +250,8 @@ class Recovery:
                 strict=True,
             )
         )
+        if _OLDEST in found.types:
+            self._oldest_in_records = max(row[4] for row in rows if row[3] == _OLDEST)  # they never fall
         durable_count = min(max(self._durable - first + 1, 0), len(found.batch_offsets))
         begin = 0
         if durable_count:
@@ -229,6 +270,8 @@ class Recovery:
         group = -1
         try:
             for offset, length, group, types, term, index in rows:
+                if types == _OLDEST:
+                    continue
                 replayed = groups.get(group)
                 if replayed is None:
                     replayed = groups[group] = Replayed()
@@ -241,6 +284,8 @@ class Recovery:
                     replayed.compact(address + offset, term, index)
                 elif of_type == TYPE_RESTORE:
                     replayed.restore(address + offset, term, index)
+                elif of_type == TYPE_COPY:
+                    replayed.copy(address + offset, length, types & 0xFF, term, index)
                 else:
                     raise DirectoryError(f"the log has records of type {of_type}: a newer version wrote it")
         except InvalidRecordError as error:
@@ -266,6 +311,19 @@ class Recovery:
                 f"{path} is damaged at offset {cut.failed_offset}{of_group}: {witness} says"
                 f" that it was synced; this node's data can't be trusted any more, rebuild it from its peers"
             )
+
+    def _refuse_missing(self) -> None:
+        """Raise DamagedError if nothing says that the log begins with the oldest segment there is."""
+        first = self._headers[0].number
+        if first > max(self._oldest_in_headers, self._oldest_in_records):
+            path = self._directory / name_of(first - 1)
+            raise DamagedError(f"{path} is missing: it is part of the log; rebuild this node from its peers")
+
+    def _remove_unneeded(self) -> None:
+        """Remove what is older than the log: the removal that a crash cut short, or undid."""
+        self._unneeded += self._segments.drop_before(self._oldest_in_records)
+        for number in self._unneeded:
+            self._files.remove(self._directory / name_of(number))
 
     def _find_claim(self, position: int, offset: int) -> str:
         """Return where a segment says that the first lost batch was durable, or nothing."""
@@ -293,6 +351,7 @@ class Recovery:
         del self._headers[cut.position + 1 :]
         self._segments.drop_behind(self._headers[-1].number)
         self._files.truncate(self._directory / name_of(self._headers[-1].number), cut.offset)
+        self._segments.replace_newest(self._segments.newest._replace(size=cut.offset))
 
     # ---- the fresh segment -------------------------------------------------------------------------
 

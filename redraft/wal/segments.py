@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Segment(NamedTuple):
     number: int
     seed: int
     start: int  # address of its first batch
-    size: int  # preallocated, header included
+    size: int  # of the file: preallocated, until it is full and what is left over cut off
     first_sequence: int
 
 
@@ -54,6 +55,24 @@ class Segments:
         assert (segment.number, segment.start) == (self.newest.number, self.newest.start)
         self._segments[-1] = segment
 
+    def resize(self, number: int, size: int) -> None:
+        """Correct the size of one segment, if it is still there."""
+        for position, segment in enumerate(self._segments):
+            if segment.number == number:
+                self._segments[position] = segment._replace(size=size)
+
+    def drop_before(self, number: int) -> list[int]:
+        """Drop the segments before `number`, in which nothing lives; return their numbers."""
+        assert number <= self.newest.number, "the newest segment stays"
+        dropped = []
+        while self._segments[0].number < number:
+            dropped.append(self._segments.pop(0).number)
+            del self._starts[0]
+            fd = self._readers.pop(dropped[-1], None)
+            if fd is not None:
+                self._files.close(fd)
+        return dropped
+
     def drop_behind(self, number: int) -> None:
         """Drop the segments behind `number`, which hold nothing."""
         while self._segments[-1].number > number:
@@ -69,6 +88,16 @@ class Segments:
     def newest(self) -> Segment:
         """The segment that is written to."""
         return self._segments[-1]
+
+    @property
+    def total_bytes(self) -> int:
+        """What all files take."""
+        return sum(segment.size for segment in self._segments)
+
+    @property
+    def closed(self) -> Sequence[Segment]:
+        """All segments but the newest, oldest first."""
+        return self._segments[:-1]
 
     def path(self, segment: Segment) -> Path:
         """Return the file's path."""

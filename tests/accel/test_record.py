@@ -86,7 +86,7 @@ def test_crc32c_is_the_same_by_instruction_table_and_twin(data: bytes, shift: in
 
 
 def test_batch_has_golden_bytes() -> None:
-    """The format on disk may not change without its version: docs/log-format.md tells what stands here."""
+    """The format on disk may not change without its version: docs/log.md tells what stands here."""
     batch = unsealed(7, [(3, 1, 2, 5, 9, b"hello"), (4, 2, 0, 6, 1, b"")])
     assert crecord.batch_seal(batch, SEED, 0xCAFE, 6) == int.from_bytes(batch[85:89], "little")
     assert batch.hex(" ", 4) == (

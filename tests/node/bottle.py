@@ -154,6 +154,9 @@ class Disk:
     def has_room(self, _size: int) -> bool:
         return not self.full
 
+    def tend(self, _now_ms: float) -> None:
+        """Nothing to collect."""
+
     def crash(self) -> None:
         for gid, log in self.groups.items():
             saved = self._durable.get(gid, Saved([], HardState(), 1, 0))

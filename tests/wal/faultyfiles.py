@@ -70,6 +70,7 @@ class FaultyFiles:
         self.sync_fails_in = 0  # the n-th sync from now fails with EIO; 0 never
         self.write_fails_in = 0
         self.before_sync: Callable[[], None] = lambda: None
+        self.before_change: Callable[[], None] = lambda: None  # before each call that changes anything
         self._names: dict[str, _File] = {}
         self._names_on_disk: dict[str, _File] = {}
         self._journal: list[Callable[[dict[str, _File]], None]] = []
@@ -119,6 +120,7 @@ class FaultyFiles:
         return sorted(self._names)
 
     def create(self, path: Path) -> int:
+        self.before_change()
         file = _File()
         self._change(lambda names: names.__setitem__(path.name, file))
         return self._descriptor(file)
@@ -130,6 +132,7 @@ class FaultyFiles:
         self._open.pop(fd, None)
 
     def reserve(self, fd: int, size: int) -> None:
+        self.before_change()
         file = self._open[fd]
         self._take(size - len(file.cache))
         file.cache.extend(bytes(size - len(file.cache)))
@@ -144,6 +147,7 @@ class FaultyFiles:
         self.pwrite(fd, memoryview(data), offset)
 
     def sync(self, fd: int) -> None:
+        self.before_change()
         self.before_sync()
         self.syncs += 1
         self.sync_fails_in -= 1
@@ -154,11 +158,14 @@ class FaultyFiles:
         self._open[fd].sync()
 
     def sync_directory(self, directory: Path) -> None:
+        self.before_change()
         for change in self._journal:
             change(self._names_on_disk)
         self._journal.clear()
 
     def rename(self, old: Path, new: Path) -> None:
+        self.before_change()
+
         def change(names: dict[str, _File]) -> None:
             if old.name in names:
                 names[new.name] = names.pop(old.name)
@@ -166,9 +173,11 @@ class FaultyFiles:
         self._change(change)
 
     def remove(self, path: Path) -> None:
+        self.before_change()
         self._change(lambda names: names.pop(path.name, None))
 
     def truncate(self, path: Path, size: int) -> None:
+        self.before_change()
         file = self._names[path.name]
         del file.cache[size:]
         file.dirty = {sector: kept for sector, kept in file.dirty.items() if sector * SECTOR < size}
@@ -187,6 +196,7 @@ class FaultyFiles:
 
     def pwrite(self, fd: int, data: memoryview, offset: int) -> int:
         """Write at most a few hundred KiB, as a system may."""
+        self.before_change()
         self.writes += 1
         self.write_fails_in -= 1
         if self.write_fails_in == 0:

@@ -1,4 +1,4 @@
-"""kill -9 of a real process with the real writer: what it reported durable is there."""
+"""kill -9 of a real process with real threads, collecting as it writes: what it reported durable is there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from redraft.wal import Log, LogOptions
+from redraft.wal.segment import name_of
 from tests.wal.steps import contents, entry
 
 OPTIONS = LogOptions(segment_bytes=1 << 20, first_segment_bytes=256 << 10, reserve_bytes=64 << 10)
@@ -27,6 +28,10 @@ while True:
         for group in (1, 2):
             sequence = append(log, group, size=3000)
         reached[sequence] = (log.group(1).last_index, log.group(2).last_index)
+    for group, kept in ((1, 100), (2, 5)):
+        view = log.group(group)
+        view.compact(max(view.last_index - kept, view.first_index - 1))
+    log.collect()
     ready.poll()
     durable = log.take_durable()
     print(*max([reached.pop(each) for each in list(reached) if each <= durable], default=(0, 0)), flush=True)
@@ -38,14 +43,22 @@ def test_killed_process_leaves_all_it_called_durable(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
     for round_of in range(5):
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", CHILD, str(tmp_path)],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert child.stdout is not None
+        assert child.stderr is not None
         lines = [child.stdout.readline() for _ in range(100 + 37 * round_of)]
         child.send_signal(signal.SIGKILL)
         lines += child.stdout.read().splitlines()
+        complaint = child.stderr.read()
         child.wait()
         child.stdout.close()
+        child.stderr.close()
+        assert child.returncode == -signal.SIGKILL, complaint
         # A kill may fall between the groups' batches, so each has a last index of its own.
         reported = [
             max(int(index) for index in column) for column in zip(*map(str.split, lines), strict=True)
@@ -54,5 +67,8 @@ def test_killed_process_leaves_all_it_called_durable(tmp_path: Path) -> None:
         for group in (1, 2):
             last = log.group(group).last_index
             assert last >= reported[group - 1] > 0
-            assert contents(log.group(group)) == [entry(index, size=3000) for index in range(1, last + 1)]
+            first = log.group(group).first_index
+            assert contents(log.group(group)) == [entry(index, size=3000) for index in range(first, last + 1)]
+            assert first <= last
         log.close()
+    assert not (tmp_path / name_of(1)).exists(), "the oldest went on the way"
