@@ -401,7 +401,7 @@ class Config:
         LOG,
         """A group's state is written down (a snapshot) and its log compacted when the log has grown by
         this much, or by the size of the last snapshot if that is more.""",
-        low=64 * KIB,
+        low=1 * KIB,
     )
     snapshot_interval: int = setting(
         3600,

@@ -59,6 +59,9 @@ class GroupRow(msgspec.Struct):
     last_index: int = 0
     replicas: list[ReplicaRow] = []
     keys: int = 0
+    snapshot_index: int = 0
+    snapshot_sending: dict[int, tuple[int, int]] = {}
+    """(bytes arrived, size) of what the asked node sends, by follower."""
 
 
 class Report(msgspec.Struct):

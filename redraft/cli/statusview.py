@@ -102,7 +102,10 @@ def _followers(group: GroupRow) -> Text:
         text.append(", " if text else "")
         text.append(f"{replica.node} ")
         text.append("in step" if lag == 0 else f"-{lag}", style=style)
-        if replica.state not in ("", "replicate"):
+        arrived, size = group.snapshot_sending.get(replica.node, (0, 0))
+        if size:
+            text.append(f" (snapshot {100 * arrived // size}%)", style="dim")
+        elif replica.state not in ("", "replicate"):
             text.append(f" ({replica.state})", style="dim")
     return text if text else Text("none", style="dim")
 

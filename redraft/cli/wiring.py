@@ -29,10 +29,13 @@ from redraft.node.wire import Wire
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.server.frontend import FrontEnd
+from redraft.snapshot.store import Store
+from redraft.snapshot.worker import Worker
 from redraft.topology.cluster_map import ClusterMap, Group, first_map
 from redraft.transport.handshake import Stage
 from redraft.transport.peers import Peers
 from redraft.transport.reactor import Reactor
+from redraft.wal.files import SystemFiles
 from redraft.wal.log import Log
 from redraft.wal.options import LogOptions
 
@@ -48,6 +51,7 @@ async def serve(config: Config, stop: trio.Event) -> None:
         closing(DataDirectory.open(config.dir)) as directory,
         # The log first: a node that is a member on disk has one, whatever it crashed in the middle of.
         closing(_open_log(config, directory)) as node_log,
+        closing(Worker()) as worker,
         closing(Reactor()) as reactor,
     ):
         bootstrap = _bootstrap(config, directory)
@@ -61,8 +65,12 @@ async def serve(config: Config, stop: trio.Event) -> None:
             await nursery.start(peers.listen, config.host, config.peer_port)
             configuration = await _unless(stop, bootstrap, peers, config.join)
             if configuration is not None:
-                node = _node(config, configuration, bootstrap, node_log)
-                await _run(node, reactor, peers, node_log, configuration, stop)
+                store = Store(directory.snapshots_path, SystemFiles(), worker)
+                node = _node(config, configuration, bootstrap, node_log, store)
+                with closing(node):
+                    await _run(
+                        node, Driver(node, reactor, node_log, worker), reactor, peers, configuration, stop
+                    )
 
 
 def _bootstrap(config: Config, directory: DataDirectory) -> Bootstrap:
@@ -110,7 +118,9 @@ async def _unless(
     return formed
 
 
-def _node(config: Config, configuration: Configuration, bootstrap: Bootstrap, node_log: Log) -> Node:
+def _node(
+    config: Config, configuration: Configuration, bootstrap: Bootstrap, node_log: Log, store: Store
+) -> Node:
     cluster: ClusterMap = first_map(
         configuration.cluster_id,
         configuration.members,
@@ -124,6 +134,7 @@ def _node(config: Config, configuration: Configuration, bootstrap: Bootstrap, no
         bootstrap.card().incarnation,
         node_log,
         SystemClock(),
+        store=store,
         make_applier=_make_applier,
         rng=random.Random(),
         first_start=bootstrap.first_start,
@@ -137,14 +148,13 @@ def _make_applier(group: Group, view: LogView) -> Applier:
 
 async def _run(
     node: Node,
+    driver: Driver,
     reactor: Reactor,
     peers: Peers,
-    node_log: Log,
     configuration: Configuration,
     stop: trio.Event,
 ) -> None:
     front = FrontEnd(node, reactor)
-    driver = Driver(node, reactor, node_log)
     driver.add_tick(front.tick)
     front.listen()
     try:

@@ -15,6 +15,7 @@ import trio
 
 from redraft.base.limits import TICK_MS
 from redraft.node.node import Next, Node
+from redraft.snapshot.worker import Worker
 from redraft.transport.reactor import Reactor
 
 IDLE_TICK_MS = 50
@@ -36,11 +37,12 @@ class Driver:
 
     __slots__ = ("_node", "_reactor", "_ticks")
 
-    def __init__(self, node: Node, reactor: Reactor, node_log: LogEvents) -> None:
+    def __init__(self, node: Node, reactor: Reactor, node_log: LogEvents, worker: Worker) -> None:
         self._node = node
         self._reactor = reactor
         self._ticks: list[Callable[[], None]] = [node.tick]
         reactor.register(node_log.fileno(), self._on_log, select.EPOLLIN)
+        reactor.register(worker.fileno(), lambda _mask: worker.take_done(), select.EPOLLIN)
         reactor.add_flush(self._flush)
 
     def add_tick(self, tick: Callable[[], None]) -> None:
@@ -77,4 +79,4 @@ class Driver:
     def _tick(self) -> None:
         for tick in self._ticks:
             tick()
-        self._reactor.set_interval((IDLE_TICK_MS if self._node.drained else TICK_MS) / 1000)
+        self._reactor.set_interval((IDLE_TICK_MS if self._node.idle else TICK_MS) / 1000)

@@ -4,6 +4,7 @@
     DIR/identity    one line of JSON, then its CRC-32 as eight hex digits; replaced as a whole
     DIR/topology    the newest topology the node has seen; only a memory of what the topology group holds
     DIR/log/        the log (`redraft.wal`)
+    DIR/snapshots/  the newest state of each group that was written down (`redraft.snapshot`)
 
 Invariants: one process at a time has the directory; the 40-hex id is made once, at the first start,
 and never changes; the incarnation is higher at each start than it ever was and on disk before anyone
@@ -29,8 +30,8 @@ from redraft.base.errors import DamagedError, DirectoryError
 from redraft.control.topology import Topology, decode, encode
 
 FORMAT: Final = 1
-LOCK, IDENTITY, LOG, TOPOLOGY = "lock", "identity", "log", "topology"
-OWN: Final = frozenset((LOCK, IDENTITY, LOG, TOPOLOGY, IDENTITY + ".new", TOPOLOGY + ".new"))
+LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS = "lock", "identity", "topology", "log", "snapshots"
+OWN: Final = frozenset((LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS, IDENTITY + ".new", TOPOLOGY + ".new"))
 MOUNT_POINT: Final = "lost+found"
 """What a fresh file system has in its root."""
 IDENTITY_BYTES_MAX: Final = 1024 * 1024
@@ -105,6 +106,11 @@ class DataDirectory:
     def log_path(self) -> Path:
         """Where the log lives."""
         return self.path / LOG
+
+    @property
+    def snapshots_path(self) -> Path:
+        """Where snapshots live."""
+        return self.path / SNAPSHOTS
 
     def save(self, identity: Identity) -> None:
         """Replace the identity; it is on disk when this returns."""

@@ -392,6 +392,16 @@ class Lane:
                 self.run_reads()
         return applier.applied_index < replica.raft.commit_index
 
+    def installed(self) -> None:
+        """A snapshot took the place of the replica's state: reads that waited for it may go on."""
+        replica = self.replica
+        assert replica is not None
+        self._expiry_index = 0
+        self.run_reads()
+        if self.reader.unexpired:
+            self._run_again(replica)
+        self._host.touch(self)
+
     def _gathered(self) -> bool:
         if self._gathering.complete(len(self.origin.pending), self._host.now_ms()):
             return True

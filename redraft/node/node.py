@@ -14,17 +14,17 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from functools import partial
 from typing import Any, Protocol
 
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
 from redraft.node.clock import Clock
+from redraft.node.hosting import MakeApplier, open_replica
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
+from redraft.node.snapshots import Snapshots
 from redraft.node.status import info_of, status_of
 from redraft.raft.configuration import Configuration
-from redraft.raft.core import Raft, RaftConfig
 from redraft.raft.liveness import Liveness
 from redraft.raft.log import LogView
 from redraft.raft.messages import (
@@ -33,6 +33,8 @@ from redraft.raft.messages import (
     STOPPING,
     AppendEntries,
     AppendReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Leads,
     Ping,
     Pong,
@@ -45,6 +47,7 @@ from redraft.raft.messages import (
 from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.request import Request
+from redraft.snapshot.store import Store
 from redraft.topology.cluster_map import ClusterMap, Group, Member
 from redraft.transport.messages import (
     ExpireRequest,
@@ -110,7 +113,8 @@ class Node:
         node_log: NodeLog,
         clock: Clock,
         *,
-        make_applier: Callable[[Group, LogView], Applier],
+        store: Store,
+        make_applier: MakeApplier,
         rng: random.Random,
         first_start: bool,
     ) -> None:
@@ -139,31 +143,27 @@ class Node:
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
+        self._snapshots = Snapshots(
+            self,
+            store,
+            lambda replica: make_applier(replica.group, node_log.group(replica.group.group_id)),
+        )
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
         self.liveness = Liveness(node_id, self._supports, incarnation=incarnation)
-        now = self.now_ms()
         for group in cluster.groups:
             replica = None
             if node_id in group.voters:
-                view = node_log.group(group.group_id)
-                raft = Raft(
-                    node_id=node_id,
-                    configuration=Configuration(group.voters),
-                    log=view,
-                    config=RaftConfig(
-                        election_timeout_ms=config.election_timeout_ms,
-                        inflight_appends_max=config.inflight_appends_max,
-                        inflight_bytes_max=config.inflight_bytes_max,
-                        append_bytes_max=config.append_bytes_max,
-                        lease=config.read_mode == "lease",
-                    ),
+                replica = open_replica(
+                    self,
+                    group,
+                    node_log.group(group.group_id),
+                    store=store,
+                    make_applier=make_applier,
                     random=rng.random,
-                    now_ms=now,
-                    may_vote_from_ms=self._may_vote_from(group, view, now, first_start=first_start),
-                    vouched_ms=partial(self._vouched_ms, group.group_id),
+                    seed=lambda: rng.getrandbits(64),
+                    first_start=first_start,
                 )
-                replica = Replica(group, raft, make_applier(group, view), lambda: rng.getrandbits(64))
                 self.replicas[group.group_id] = replica
             self.lanes[group.group_id] = Lane(self, group, replica)
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
@@ -179,12 +179,9 @@ class Node:
             ForwardRead: lambda peer, group, message: self.lanes[group].on_forward_read(peer, message),
             ReadReply: lambda _peer, group, message: self.lanes[group].on_read_reply(message),
             ExpireRequest: lambda _peer, group, _message: self.lanes[group].on_expire_request(),
+            InstallSnapshot: self._on_install_snapshot,
+            InstallSnapshotReply: self._on_install_snapshot_reply,
         }
-
-    def _may_vote_from(self, group: Group, view: LogView, now: float, *, first_start: bool) -> float:
-        """A restarted node forgot whom it promised a lease: it votes for nobody while one may last."""
-        alone = group.voters == (self.node_id,) and not view.configurations()
-        return 0.0 if first_start or alone else now + self.config.election_timeout_ms
 
     # ---- inputs ----
 
@@ -214,6 +211,7 @@ class Node:
                 replica.raft.peer_reset(peer)
                 self._stepped.add(replica)
             self._touched.add(self.lanes[group])
+        self._snapshots.on_link_up(peer)
 
     def on_link_down(self, peer: int) -> None:
         """The link to `peer` broke: its process is gone, or the network is."""
@@ -250,6 +248,7 @@ class Node:
             self._measure()
             for lane in self.lanes.values():
                 lane.sweep()
+        self._snapshots.tick(now)
         if now - self._balanced_ms >= BALANCE_MS:
             self._balanced_ms = now
             if not self.stopping and now - self.started_ms >= SETTLED_MS:
@@ -292,6 +291,8 @@ class Node:
             group = replica.group.group_id
             for peer, message in output.messages:
                 self.send(peer, group, message)
+            for peer in output.snapshots:
+                self._snapshots.send(replica, peer)
             if output.wrote or output.gated:
                 outputs.append((replica, output))
                 wrote = wrote or output.wrote
@@ -360,8 +361,30 @@ class Node:
             replica.raft.step(peer, message, self.now_ms())
             self._after_step(replica)
 
-    def _vouched_ms(self, group: int, leader: int, term: int) -> float:
-        return self.liveness.vouched_ms(leader, group, term)
+    def _on_install_snapshot(self, peer: int, group: int, message: InstallSnapshot) -> None:
+        replica = self.replicas.get(group)
+        if replica is not None:
+            if replica.raft.on_install_snapshot(peer, message, self.now_ms()):
+                self._snapshots.on_chunk(peer, replica, message)
+            self._after_step(replica)
+
+    def _on_install_snapshot_reply(self, peer: int, group: int, message: InstallSnapshotReply) -> None:
+        replica = self.replicas.get(group)
+        if replica is not None:
+            if replica.raft.on_install_snapshot_reply(peer, message, self.now_ms()):
+                self._snapshots.on_reply(peer, group, message)
+            self._after_step(replica)
+
+    def install(self, replica: Replica, applier: Applier, configuration: Configuration, term: int) -> bool:
+        """Put a snapshot, which is durable, in the place of a replica's state; False if it came too late."""
+        group, index = replica.group.group_id, applier.applied_index
+        if self.replicas.get(group) is not replica or not replica.raft.restore(index, term, configuration):
+            return False
+        self._snapshots.cancel(replica)
+        replica.applier = applier
+        self.lanes[group].installed()
+        self._after_step(replica)
+        return True
 
     def _on_liveness(self, peer: int, _group: int, message: Any) -> None:
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
@@ -498,6 +521,10 @@ class Node:
         """Pump this lane again very soon: it gathers requests."""
         self._held.add(lane)
 
+    def stepped(self, replica: Replica) -> None:
+        """Something was done to a replica's core: let the next flush see what follows."""
+        self._after_step(replica)
+
     def touch(self, lane: Lane) -> None:
         """Let the next flush pump this lane."""
         self._touched.add(lane)
@@ -513,6 +540,11 @@ class Node:
     def drained(self) -> bool:
         """Whether every request taken was answered."""
         return all(lane.idle for lane in self._busy)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is going on that needs to be looked after often."""
+        return self.drained and self._snapshots.idle
 
     def leader_of(self, group: int) -> int:
         """Return the node that leads a group as far as this node knows, 0 if unknown."""
@@ -545,6 +577,14 @@ class Node:
     def info(self) -> dict[str, dict[str, object]]:
         """Return what INFO tells of the node, by section."""
         return info_of(self)
+
+    def snapshot_status(self, group: int) -> dict[str, object]:
+        """Return what there is to say of a group's snapshots here."""
+        return self._snapshots.status(group)
+
+    def close(self) -> None:
+        """Let go of files."""
+        self._snapshots.close()
 
     def linked(self) -> Iterable[int]:
         """Return the peers with an established link."""

@@ -75,6 +75,8 @@ def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
         "used_bytes": applier.keyspace.used_bytes,
         "expired_keys": applier.expired_keys,
         "sessions": len(applier.sessions),
+        "log_bytes": raft.log.bytes,
+        **node.snapshot_status(group.group_id),
         "replicas": [
             {"node": peer, "match_index": progress.match_index, "state": progress.state.name.lower()}
             for peer, progress in sorted(raft.progress.items())

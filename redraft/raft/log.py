@@ -54,6 +54,13 @@ class LogView(Protocol):
     def configurations(self) -> list[int]:
         """Indexes of the EntryKind.CONFIGURATION entries present, ascending."""
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of data of all entries present."""
+
+    def tail_index(self, bytes_min: int) -> int:
+        """The last index behind which entries with `bytes_min` bytes of data follow; else first_index - 1."""
+
     def compact(self, index: int) -> None:
         """Forget the entries up to `index`, first_index - 1 or later, which a durable snapshot covers.
 

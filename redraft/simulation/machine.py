@@ -32,10 +32,13 @@ from redraft.simulation.clock import SimulatedClock
 from redraft.simulation.disk import SimulatedFiles
 from redraft.simulation.network import Link, Message
 from redraft.simulation.trace import Trace, told
+from redraft.snapshot.store import Store
+from redraft.snapshot.worker import Done, Job, Worker
 from redraft.topology.cluster_map import ClusterMap, Group
 from redraft.wal import Log, LogOptions
 
 LOG = Path("/node/log")
+SNAPSHOTS = Path("/node/snapshots")
 LOG_OPTIONS = LogOptions(
     segment_bytes=64 << 10,
     first_segment_bytes=32 << 10,
@@ -48,6 +51,22 @@ TURN_US = 30
 """How long a turn keeps a process busy; what arrives meanwhile shares the next."""
 GATHER_US = 300
 """How soon a node is asked again that gathers requests."""
+
+
+class _Worker(Worker):
+    """Tells that it has something to do instead of doing it in a thread."""
+
+    __slots__ = ("_files",)
+
+    def __init__(self, files: SimulatedFiles) -> None:
+        super().__init__(threaded=False)
+        self._files = files
+        files.event_fds.append(self.fileno())
+
+    def submit(self, job: Job, done: Done) -> None:
+        """Queue a job."""
+        super().submit(job, done)
+        self._files.on_work()
 
 
 class KilledError(BaseException):
@@ -100,10 +119,12 @@ class Process:
         "node",
         "number",
         "paused",
+        "worker",
     )
 
     log: Log
     node: Node
+    worker: Worker
 
     def __init__(self, world: World, machine: Machine) -> None:
         """A process that does nothing yet: `start` brings it up."""
@@ -133,6 +154,7 @@ class Process:
         files.on_work = self._disk_soon
         self.log = Log.open(LOG, LOG_OPTIONS, files)
         world.checks.recovered(self.number, self._views())
+        self.worker = _Worker(files)
         self.node = Node(
             world.config,
             world.map,
@@ -140,6 +162,7 @@ class Process:
             machine.incarnation,
             _WatchedLog(self, world.checks),
             machine.clock,
+            store=Store(SNAPSHOTS, files, self.worker),
             make_applier=_make_applier,
             rng=random.Random(rng.getrandbits(64)),
             first_start=machine.incarnation == 1,
@@ -265,7 +288,7 @@ class Process:
             return
         if not self.paused:
             self._put(self.node.tick)
-        interval_ms = IDLE_TICK_MS if self.node.drained else TICK_MS
+        interval_ms = IDLE_TICK_MS if self.node.idle else TICK_MS
         self._agenda.after(interval_ms * MS, self._tick)
 
     # ---- the disk ----
@@ -284,7 +307,9 @@ class Process:
     def _step_disk(self) -> None:
         self.log.step()
         self._put(self.node.on_durable)
-        if self.log.disk_full:
+        if self.worker.step():
+            self._put(self.worker.take_done)
+        if self.log.disk_full or self.worker.busy:
             self._disk_soon()
 
 
@@ -305,6 +330,13 @@ class _WatchedLog:
         sequence = self._log.flush()
         self._checks.flushed(self._process.number, sequence, self._process._views())
         return sequence
+
+    def tend(self, now_ms: float) -> None:
+        """Let the log look after itself, which may hand over what is pending."""
+        before = self._log.sequence
+        self._log.tend(now_ms)
+        if self._log.sequence != before:
+            self._checks.flushed(self._process.number, self._log.sequence, self._process._views())
 
     def take_durable(self) -> int:
         """Say up to where all is durable."""

@@ -176,6 +176,8 @@ def _settings(rng: random.Random, factor: int) -> dict[str, Any]:
         "entry_commands_max": rng.choice((2, 4096)),
         "entry_bytes_max": 4096,
         "inflight_reads_max": rng.choice((1, 2, 4)),
+        "snapshot_log_bytes": rng.choice((1 << 10, 4 << 10, 1 << 20)),
+        "log_tail_bytes": rng.choice((0, 500, 2000)),
     }
 
 

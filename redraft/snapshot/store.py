@@ -64,16 +64,18 @@ class Store:
         """Begin a new snapshot of a group; it is told to the store by `add` once it is finished."""
         return Writing(self._files, self._worker, self.directory, f"{group:05d}-{index:020d}")
 
-    def add(self, header: Header, path: Path, size: int) -> None:
-        """A finished file is the newest of its group; the one before goes."""
+    def add(self, header: Header, path: Path, size: int) -> bool:
+        """A finished file is the newest of its group, and the one before goes; False: a newer one is there."""
         before = self.newest.get(header.group)
-        assert before is None or before.index < header.index, (
-            "a snapshot never takes the place of a newer one"
-        )
+        if before is not None and before.index >= header.index:
+            if before.path != path:
+                self._remove(path)
+            return False
         self.newest[header.group] = Snapshot(header, path, size)
         self.damaged.pop(header.group, None)
-        if before is not None and before.path != path:
+        if before is not None:
             self._remove(before.path)
+        return True
 
     def forget(self, snapshot: Snapshot, why: str) -> None:
         """A snapshot turned out to be damaged: it is nobody's any more, and left for people to look at."""

@@ -60,6 +60,11 @@ class Worker:
         self._do(*self._jobs.popleft())
         return True
 
+    @property
+    def busy(self) -> bool:
+        """Whether jobs wait."""
+        return bool(self._jobs)
+
     def close(self) -> None:
         """End the thread after the job it is at; the others are dropped, and none is reported."""
         with self._changed:

@@ -209,6 +209,10 @@ class GroupLog:
         """The data of all entries present."""
         return self._total - self._before
 
+    def tail_index(self, bytes_min: int) -> int:
+        """Return the last index behind which entries with `bytes_min` bytes follow; else first_index - 1."""
+        return self.first_index - 1 + bisect_right(self._ends, self._total - bytes_min)
+
     def recover(self, replayed: Replayed) -> None:
         """Take what recovery read; the disk has it already."""
         self.first_index, self.last_index = replayed.first_index, replayed.last_index

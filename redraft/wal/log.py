@@ -238,6 +238,11 @@ class Log:
         return self._collector.busy
 
     @property
+    def sequence(self) -> int:
+        """The last batch that was handed over."""
+        return self._sequence
+
+    @property
     def live_bytes(self) -> int:
         """What the records that still count take: entries of all groups, terms, votes, and bases."""
         return self._collector.live_bytes

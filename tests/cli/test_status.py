@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from functools import partial
 
+import msgspec
 import pytest
 import trio
 from rich.console import Console
@@ -54,6 +55,12 @@ def test_report_bears_older_and_newer_nodes() -> None:
     assert (report.node, report.ready, report.groups[0].leader) == (3, False, None)
     with pytest.raises(NoAnswerError, match="can't be read"):
         read_report(b'{"node": "three"}', HERE)
+
+
+def test_status_shows_how_far_a_snapshot_is() -> None:
+    """A follower that gets one: per cent in the place of its state."""
+    sending = msgspec.structs.replace(group("leader", 5), snapshot_sending={3: (3 << 20, 4 << 20)})
+    assert "3 -50 (snapshot 75%)" in drawn(Report(node=2, groups=[sending]))
 
 
 def test_status_draws_nodes_and_groups() -> None:

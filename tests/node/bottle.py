@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from redraft.base.address import Address
@@ -22,7 +23,10 @@ from redraft.raft.log import CompactedError, LogView
 from redraft.raft.types import Entry, EntryKind, HardState
 from redraft.replica.apply import Applier
 from redraft.replica.request import Request
+from redraft.snapshot.store import Store
+from redraft.snapshot.worker import Worker
 from redraft.topology.cluster_map import Group, Member, first_map
+from tests.wal.faultyfiles import FaultyFiles
 
 
 class Asked(Request):
@@ -98,6 +102,13 @@ class GroupLog:
         del self.entries[entries[0].index - self.first_index :]
         self.entries.extend(entries)
         self._disk.dirty = True
+
+    def tail_index(self, bytes_min: int) -> int:
+        index = self.last_index
+        while bytes_min > 0 and index >= self.first_index:
+            bytes_min -= len(self.entries[index - self.first_index].data)
+            index -= 1
+        return index
 
     def configurations(self) -> list[int]:
         return [entry.index for entry in self.entries if entry.kind == EntryKind.CONFIGURATION]
@@ -212,6 +223,8 @@ class Cluster:
         self.disks = {number: Disk() for number in range(1, self.size + 1)}
         self.clocks = {number: BottleClock(self) for number in range(1, self.size + 1)}
         self.nodes: dict[int, Node] = {}
+        self.snapshot_files = {number: FaultyFiles(self.seed + number) for number in self.disks}
+        self.workers: dict[int, Worker] = {}
         self.links: dict[tuple[int, int], Link] = {}
         self.cut: set[frozenset[int]] = set()
         self.paused: set[int] = set()
@@ -254,6 +267,9 @@ class Cluster:
             slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
             return Applier(Keyspace(HashEngine(), slots), view)
 
+        if number in self.workers:
+            self.workers[number].close()
+        worker = self.workers[number] = Worker(threaded=False)
         node = Node(
             self.config,
             self.map,
@@ -261,6 +277,7 @@ class Cluster:
             self.incarnations[number],
             self.disks[number],
             self.clocks[number],
+            store=Store(Path("/snapshots"), self.snapshot_files[number], worker),
             make_applier=make_applier,
             rng=random.Random(self.rng.random()),
             first_start=self.incarnations[number] == 1,
@@ -270,8 +287,9 @@ class Cluster:
 
     def crash(self, number: int) -> None:
         """kill -9 and a power cut: what was not synced is gone, links break."""
-        del self.nodes[number]
+        self.nodes.pop(number).close()
         self.disks[number].crash()
+        self.snapshot_files[number].crash()
         for other in list(self.nodes):
             self.disconnect(number, other)
 
@@ -333,6 +351,9 @@ class Cluster:
                 moved = True
         if self.rng.random() < 0.5 and self.disks[number].sync():
             node.on_durable()
+            moved = True
+        if self.rng.random() < 0.5 and self.workers[number].step():
+            self.workers[number].take_done()
             moved = True
         moved |= node.flush() is Next.NOW
         waiting = any(link.queue for (_, to), link in self.links.items() if to not in self.paused)

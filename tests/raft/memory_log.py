@@ -94,6 +94,17 @@ class MemoryLog:
         self._waiting.append(record)
         self._lsn += 1
 
+    @property
+    def bytes(self) -> int:
+        return sum(len(entry.data) for entry in self.entries)
+
+    def tail_index(self, bytes_min: int) -> int:
+        index = self.last_index
+        while bytes_min > 0 and index >= self.first_index:
+            bytes_min -= len(self.entries[index - self.first_index].data)
+            index -= 1
+        return index
+
     def configurations(self) -> list[int]:
         return [entry.index for entry in self.entries if entry.kind == EntryKind.CONFIGURATION]
 

@@ -180,3 +180,15 @@ def test_store_writes_in_a_thread(tmp_path: Path) -> None:
     assert reading.read(0, 8) == b"rdrsnap1"
     reading.close()
     worker.close()
+
+
+def test_store_takes_no_older_snapshot_for_a_newer_one() -> None:
+    """One that was made here, slowly, while a newer one came from the leader: its file goes."""
+    files, worker = FaultyFiles(), Worker(threaded=False)
+    store = Store(DIRECTORY, files, worker)
+    write(store, worker, 20)
+    write(store, worker, 10)
+    settle(worker)
+    assert store.newest[1].index == 20
+    assert files.names(DIRECTORY) == [store.newest[1].path.name]
+    worker.close()

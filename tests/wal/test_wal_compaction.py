@@ -211,3 +211,23 @@ def test_groups_agree_with_a_model(seed: int) -> None:
     log = opened(files, options)
     for group, model in models.items():
         assert state_of(log.group(group)) == model.state()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_wal_tail_index_leaves_so_many_bytes_behind_it(seed: int) -> None:
+    """As many entries as are needed for the bytes, and not one more; all when they are fewer."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    log = opened(FaultyFiles())
+    view = log.group(1)
+    for index in range(1, 400):
+        view.append([entry(index, 1, rng.choice((0, 1, 50, 200)))])
+    log.sync()
+    view.compact(rng.randrange(200))
+    sizes = {each.index: len(each.data) for each in contents(view)}
+    for wanted in (0, 1, 50, 1000, 5000, 1 << 30):
+        index = view.tail_index(wanted)
+        behind = sum(size for at, size in sizes.items() if at > index)
+        assert behind >= wanted or index == view.first_index - 1
+        assert index == view.last_index or behind - sizes[index + 1] < wanted or index == view.first_index - 1
+    log.close()

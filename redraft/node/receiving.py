@@ -1,0 +1,154 @@
+"""A snapshot coming in: checked and loaded as it arrives, stored beside, and installed once it is durable.
+
+Invariants: a replica's state is swapped for the snapshot's only after the file is durable under its name,
+and before anything is applied behind it; until then the replica goes on with what it has.  A process that
+dies in between starts with the file and cuts its log to it (`restoring`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from redraft.raft.configuration import Configuration
+from redraft.raft.messages import InstallSnapshot, InstallSnapshotReply
+from redraft.replica.apply import Applier
+from redraft.replica.replica import Replica
+from redraft.replica.snapshotting import Loading
+from redraft.snapshot.format import Decoder, SnapshotDamagedError
+from redraft.snapshot.store import Store, Writing
+
+if TYPE_CHECKING:
+    from redraft.node.node import Node
+
+WAITING_BYTES_MAX: Final = 4 << 20
+"""Bytes that wait to be written beyond which the sender hears nothing, and so sends nothing."""
+
+log = logging.getLogger("redraft.node")
+
+
+class Arrival:
+    """One snapshot from one leader, as far as it has come."""
+
+    __slots__ = ("_decoder", "loaded", "loading", "message", "offset", "owes_reply", "peer", "writing")
+
+    def __init__(self, peer: int, message: InstallSnapshot, applier: Applier, writing: Writing) -> None:
+        self.peer = peer
+        self.message = message
+        self.loading = Loading(applier)
+        self.writing = writing
+        self.offset = 0
+        self.loaded = False
+        self.owes_reply = False
+        self._decoder = Decoder()
+
+    def is_of(self, peer: int, message: InstallSnapshot) -> bool:
+        """Whether a chunk belongs to this snapshot."""
+        mine = self.message
+        return (peer, message.index, message.snapshot_term, message.size) == (
+            self.peer,
+            mine.index,
+            mine.snapshot_term,
+            mine.size,
+        )
+
+    def take(self, data: bytes) -> None:
+        """Check, load and store the next bytes; raises SnapshotDamagedError."""
+        for item in self._decoder.feed(data):
+            self.loaded = self.loading.take(item) or self.loaded
+        self.writing.write(data)
+        self.offset += len(data)
+        header = self.loading.header
+        if header is not None and header.index != self.message.index:
+            raise SnapshotDamagedError(f"it is of entry {header.index}")
+        if self.offset >= self.message.size and not self.loaded:
+            raise SnapshotDamagedError(f"it ends at offset {self.offset}")
+
+
+class Receiving:
+    """What is coming in, by group."""
+
+    __slots__ = ("_arrivals", "_installing", "_make_applier", "_node", "_store")
+
+    def __init__(self, node: Node, store: Store, make_applier: Callable[[Replica], Applier]) -> None:
+        self._node = node
+        self._store = store
+        self._make_applier = make_applier
+        self._arrivals: dict[int, Arrival] = {}
+        self._installing: dict[int, Arrival] = {}
+
+    def progress(self, group: int) -> tuple[int, int] | None:
+        """Return (bytes arrived, size), None when nothing is coming in."""
+        arrival = self._arrivals.get(group) or self._installing.get(group)
+        return (arrival.offset, arrival.message.size) if arrival is not None else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is coming in."""
+        return not self._arrivals and not self._installing
+
+    def on_chunk(self, peer: int, replica: Replica, message: InstallSnapshot) -> None:
+        """Take a chunk that the group's core wants; say how far this node has come."""
+        group = replica.group.group_id
+        if group in self._installing:
+            return  # the answer follows when it is done
+        arrival = self._arrivals.get(group)
+        if arrival is None or not arrival.is_of(peer, message):
+            self.drop(group)
+            writing = self._store.create(group, message.index)
+            arrival = Arrival(peer, message, self._make_applier(replica), writing)
+            self._arrivals[group] = arrival
+        if message.data and message.offset == arrival.offset:
+            try:
+                arrival.take(message.data)
+            except SnapshotDamagedError as error:
+                log.error("group %d: the snapshot that node %d sent is damaged: %s", group, peer, error)
+                self.drop(group)
+                self._reply(peer, group, message, 0, done=False)
+                return
+            if arrival.loaded:
+                self._finish(replica, arrival)
+                return
+        arrival.owes_reply = True
+        self._answer(group, arrival)
+
+    def drop(self, group: int) -> None:
+        """Forget what has arrived."""
+        arrival = self._arrivals.pop(group, None)
+        if arrival is not None:
+            arrival.writing.abandon()
+
+    def tick(self) -> None:
+        """Answer those that had to wait for the disk."""
+        for group, arrival in self._arrivals.items():
+            self._answer(group, arrival)
+
+    def _answer(self, group: int, arrival: Arrival) -> None:
+        if arrival.owes_reply and arrival.writing.waiting <= WAITING_BYTES_MAX:
+            arrival.owes_reply = False
+            self._reply(arrival.peer, group, arrival.message, arrival.offset, done=False)
+
+    def _finish(self, replica: Replica, arrival: Arrival) -> None:
+        group = replica.group.group_id
+        self._installing[group] = self._arrivals.pop(group)
+        arrival.writing.finish(lambda error: self._finished(replica, arrival, error))
+
+    def _finished(self, replica: Replica, arrival: Arrival, error: OSError | None) -> None:
+        group = replica.group.group_id
+        del self._installing[group]
+        if error is not None:
+            log.error("group %d: a snapshot could not be stored: %s", group, error.strerror or error)
+            return
+        header = arrival.loading.header
+        assert header is not None
+        if self._store.add(header, arrival.writing.path, arrival.offset):
+            configuration = Configuration.decode(header.configuration)
+            if self._node.install(replica, arrival.loading.applier, configuration, header.term):
+                log.info("group %d: installed the snapshot of entry %d", group, header.index)
+        self._reply(arrival.peer, group, arrival.message, arrival.offset, done=True)
+
+    def _reply(self, peer: int, group: int, message: InstallSnapshot, offset: int, *, done: bool) -> None:
+        raft = self._node.replicas[group].raft
+        reply = InstallSnapshotReply(raft.term, message.index, message.snapshot_term, offset, done)
+        self._node.send(peer, group, reply)

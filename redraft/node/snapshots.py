@@ -1,0 +1,218 @@
+"""When a replica's state is written down, and what becomes of the log behind it.
+
+One snapshot is made at a time on a node, a slice a tick: of the group whose log has grown by
+`snapshot_log_bytes` (or by the size of its last snapshot, if that is more, so that at most every byte is
+written twice), of the largest when all logs together exceed `log_bytes_max`, or of one whose last snapshot
+is older than `snapshot_interval`.  Behind a durable one the log is compacted, but for a tail that a follower
+may need which was away for a moment, and for what a transfer under way needs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from redraft.node.receiving import Receiving
+from redraft.node.sending import Sending
+from redraft.raft.messages import InstallSnapshot, InstallSnapshotReply
+from redraft.replica.apply import Applier
+from redraft.replica.replica import Replica
+from redraft.replica.snapshotting import Making
+from redraft.snapshot.store import Store, Writing
+
+if TYPE_CHECKING:
+    from redraft.node.node import Node
+
+SLICE_KEYS: Final = 3000
+"""Keys written down in one tick: some milliseconds."""
+LOOK_MS: Final = 200.0
+"""How often it is looked for a replica that is due."""
+WAITING_BYTES_MAX: Final = 8 << 20
+"""Bytes that wait to be written beyond which no more are made."""
+RETRY_MS: Final = 5000.0
+"""How long after a failure (a full disk) the next snapshot is tried."""
+
+log = logging.getLogger("redraft.node")
+
+
+class Snapshots:
+    """The part of a node that makes, sends and takes snapshots."""
+
+    __slots__ = (
+        "_look_ms",
+        "_made_ms",
+        "_making",
+        "_node",
+        "_receiving",
+        "_replica",
+        "_sending",
+        "_store",
+        "_wanting",
+        "_writing",
+    )
+
+    def __init__(self, node: Node, store: Store, make_applier: Callable[[Replica], Applier]) -> None:
+        self._node = node
+        self._store = store
+        self._sending = Sending(node, store)
+        self._receiving = Receiving(node, store, make_applier)
+        self._making: Making | None = None
+        self._writing: Writing | None = None
+        self._replica: Replica | None = None
+        self._made_ms: dict[int, float] = {}
+        self._look_ms = 0.0
+        self._wanting: set[tuple[int, int]] = set()
+
+    # ---- followers ----
+
+    def send(self, replica: Replica, peer: int) -> None:
+        """A follower needs a snapshot; when there is none yet, one is made first."""
+        if not self._sending.begin(replica, peer):
+            self._wanting.add((replica.group.group_id, peer))
+
+    def on_chunk(self, peer: int, replica: Replica, message: InstallSnapshot) -> None:
+        """A leader sends this node a snapshot, and the group's core wants it."""
+        self._receiving.on_chunk(peer, replica, message)
+
+    def on_reply(self, peer: int, group: int, message: InstallSnapshotReply) -> None:
+        """A follower says how far it has come."""
+        self._sending.on_reply(peer, group, message)
+
+    def on_link_up(self, peer: int) -> None:
+        """A link is new."""
+        self._sending.on_link_up(peer)
+
+    # ---- time ----
+
+    def tick(self, now_ms: float) -> None:
+        """Every TICK_MS: one slice of what is to be done."""
+        self._sending.tick(now_ms)
+        self._receiving.tick()
+        for group, peer in list(self._wanting):
+            replica = self._node.replicas.get(group)
+            if replica is None or peer not in replica.raft.progress or self._sending.begin(replica, peer):
+                self._wanting.discard((group, peer))
+        if self._making is not None:
+            self._write_on(self._making)
+        elif self._writing is None and now_ms >= self._look_ms:
+            self._look_ms = now_ms + LOOK_MS
+            due = self._due()
+            if due is not None:
+                self.make(due)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is going on that needs ticks."""
+        return self._writing is None and self._sending.idle and self._receiving.idle
+
+    def make(self, replica: Replica) -> None:
+        """Begin a snapshot of a replica as of its last applied entry."""
+        assert self._writing is None
+        group, raft, applier = replica.group.group_id, replica.raft, replica.applier
+        index = applier.applied_index
+        configuration = raft.configuration_at(index).encode()
+        self._replica = replica
+        self._making = Making(applier, group, raft.log.term(index), configuration)
+        self._writing = self._store.create(group, index)
+
+    def cancel(self, replica: Replica) -> None:
+        """The replica's state is about to be replaced, or dropped."""
+        self._receiving.drop(replica.group.group_id)
+        if self._making is not None and self._replica is replica:
+            self._making.close()
+            self._making = None
+            assert self._writing is not None
+            self._writing.abandon()
+            self._writing = self._replica = None
+
+    def close(self) -> None:
+        """Let go of files."""
+        self._sending.close()
+        if self._replica is not None:
+            self.cancel(self._replica)
+
+    # ---- what can be seen ----
+
+    def status(self, group: int) -> dict[str, object]:
+        """Return a replica's newest snapshot, and what is under way."""
+        newest = self._store.newest.get(group)
+        coming = self._receiving.progress(group)
+        return {
+            "snapshot_index": newest.index if newest is not None else 0,
+            "snapshot_bytes": newest.size if newest is not None else 0,
+            "snapshot_making": self._replica is not None and self._replica.group.group_id == group,
+            "snapshot_receiving": list(coming) if coming is not None else None,
+            "snapshot_sending": {
+                str(peer): list(progress) for peer, progress in self._sending.progress(group).items()
+            },
+        }
+
+    # ---- making ----
+
+    def _due(self) -> Replica | None:
+        """The replica whose state should be written down now, if there is one."""
+        config, now_ms = self._node.config, self._node.now_ms()
+        candidates = [replica for replica in self._node.replicas.values() if self._news(replica)]
+        old = None
+        for replica in candidates:
+            group = replica.group.group_id
+            known = self._store.newest.get(group)
+            grown = replica.raft.log.bytes - config.log_tail_bytes
+            if grown >= max(config.snapshot_log_bytes, known.size if known is not None else 0):
+                return replica
+            if any(of == group for of, _peer in self._wanting):
+                return replica
+            if now_ms - self._made_ms.setdefault(group, now_ms) >= config.snapshot_interval * 1000:
+                old = replica
+        total = sum(replica.raft.log.bytes for replica in self._node.replicas.values())
+        if total > config.log_bytes_max and candidates:
+            largest = max(candidates, key=lambda replica: replica.raft.log.bytes)
+            if largest.raft.log.bytes > config.log_tail_bytes:
+                return largest
+        return old
+
+    def _news(self, replica: Replica) -> bool:
+        """Whether a replica has applied something that its newest snapshot has not."""
+        known = self._store.newest.get(replica.group.group_id)
+        return replica.applier.applied_index > (known.index if known is not None else 0)
+
+    def _write_on(self, making: Making) -> None:
+        writing = self._writing
+        assert writing is not None
+        if writing.waiting > WAITING_BYTES_MAX:
+            return
+        blocks = making.step(SLICE_KEYS)
+        for block in blocks:
+            writing.write(block)
+        if not blocks:
+            self._making = None
+            replica = self._replica
+            assert replica is not None
+            writing.finish(lambda error: self._finished(replica, making, writing, error))
+
+    def _finished(self, replica: Replica, making: Making, writing: Writing, error: OSError | None) -> None:
+        self._writing = self._replica = None
+        group = making.header.group
+        now_ms = self._node.now_ms()
+        if error is not None:
+            log.error("group %d: a snapshot could not be written: %s", group, error.strerror or error)
+            self._look_ms = now_ms + RETRY_MS
+            return
+        self._made_ms[group] = now_ms
+        added = self._store.add(making.header, writing.path, writing.size)
+        if added and self._node.replicas.get(group) is replica:
+            self.compact(replica)
+
+    def compact(self, replica: Replica) -> None:
+        """Let go of the log that the newest snapshot covers, but for the tail and what is being sent."""
+        group, raft_log = replica.group.group_id, replica.raft.log
+        newest = self._store.newest.get(group)
+        if newest is None:
+            return
+        index = min(newest.index, raft_log.tail_index(self._node.config.log_tail_bytes))
+        pinned = self._sending.pinned(group)
+        if pinned is not None:
+            index = min(index, pinned)
+        if index >= raft_log.first_index:
+            raft_log.compact(index)

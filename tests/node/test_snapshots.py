@@ -1,0 +1,217 @@
+"""Snapshots on whole nodes: made, sent, installed, started from; through crashes and broken links."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from redraft.base.errors import DamagedError
+from redraft.raft.messages import InstallSnapshot
+from tests.node.bottle import Cluster
+
+SETTINGS = {"snapshot_log_bytes": 64 * 1024, "log_tail_bytes": 8 * 1024}
+SEEDS = range(1, 6)
+
+
+def fill(cluster: Cluster, number: int, count: int, size: int = 2000, first: int = 0) -> None:
+    """SET `count` keys through a node."""
+    for key in range(first, first + count):
+        assert cluster.call(number, [b"SET", b"key:%d" % key, b"x" * size], write=True) == [b"+OK\r\n"]
+
+
+def first_index(cluster: Cluster, number: int) -> int:
+    return cluster.disks[number].group(1).first_index
+
+
+def keys(cluster: Cluster, number: int) -> int:
+    return cluster.nodes[number].replicas[1].applier.keyspace.key_count
+
+
+def others(cluster: Cluster, number: int) -> list[int]:
+    return [each for each in cluster.nodes if each != number]
+
+
+def run_until_in_step(cluster: Cluster) -> None:
+    """Let time pass until every replica has applied all."""
+
+    def in_step() -> bool:
+        replicas = [node.replicas[1] for node in cluster.nodes.values()]
+        return len({(each.applier.applied_index, each.raft.last_index) for each in replicas}) == 1
+
+    assert cluster.run(20_000, until=in_step), "the replicas never came together"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_node_compacts_its_log_behind_a_snapshot_and_starts_from_both(seed: int) -> None:
+    """The log stays bounded, a tail is kept, and all three come back from a power cut with everything."""
+    print("seed", seed)
+    cluster = Cluster(seed=seed, settings=SETTINGS)
+    cluster.elect()
+    fill(cluster, 1, 120)
+    for number in list(cluster.nodes):
+        assert first_index(cluster, number) > 30
+        assert cluster.disks[number].group(1).bytes < 3 * (64 + 8) * 1024
+        assert cluster.disks[number].group(1).bytes >= 8 * 1024
+    for number in list(cluster.disks):
+        cluster.crash(number)
+    for number in cluster.disks:
+        cluster.start(number)
+    cluster.elect()
+    assert cluster.call(2, [b"DBSIZE"], write=False) == [b":120\r\n"]
+    assert cluster.call(2, [b"INCR", b"n"], write=True) == [b":1\r\n"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_node_far_behind_gets_a_snapshot_and_goes_on_from_the_log(seed: int) -> None:
+    """While others write; the late node then serves reads of all of it."""
+    print("seed", seed)
+    cluster = Cluster(seed=seed, settings=SETTINGS)
+    cluster.elect()
+    fill(cluster, 1, 10)
+    late = others(cluster, cluster.leader())[0]
+    cluster.crash(late)
+    writer = cluster.leader()
+    fill(cluster, writer, 150)
+    assert first_index(cluster, writer) > cluster.disks[late].group(1).last_index + 1
+    cluster.start(late)
+    fill(cluster, writer, 10, first=150)
+    run_until_in_step(cluster)
+    assert keys(cluster, late) == 160
+    assert cluster.call(late, [b"DBSIZE"], write=False) == [b":160\r\n"]
+    cluster.crash(late)
+    cluster.start(late)
+    run_until_in_step(cluster)
+    assert keys(cluster, late) == 160
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_node_goes_on_with_a_snapshot_where_a_broken_link_ended_it(seed: int) -> None:
+    """Nothing that has arrived is sent again, but for what was under way."""
+    print("seed", seed)
+    limits = {"snapshot_bytes_per_s": 8 * 1024 * 1024, "snapshot_log_bytes": 2_200_000}
+    cluster = Cluster(seed=seed, settings=SETTINGS | limits)
+    cluster.elect()
+    leader = cluster.leader()
+    late = others(cluster, leader)[0]
+    cluster.crash(late)
+    fill(cluster, leader, 42, size=60_000)
+    cluster.run(500)
+    sent: list[InstallSnapshot] = []
+    node = cluster.nodes[leader]
+    send = node.send
+
+    def watched(peer: int, group: int, message: object) -> None:
+        if isinstance(message, InstallSnapshot):
+            sent.append(message)
+        send(peer, group, message)
+
+    node.send = watched  # type: ignore[method-assign]
+    cluster.start(late)
+    rng = random.Random(seed)
+    for _ in range(6):
+        cluster.run(rng.choice((40, 80, 150)))
+        cluster.disconnect(leader, late)
+        cluster.run(20)
+        cluster.connect(leader, late)
+    run_until_in_step(cluster)
+    assert keys(cluster, late) == 42
+    size = sent[0].size
+    assert size > 2_000_000
+    assert sum(len(message.data) for message in sent) < 1.8 * size
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_node_gets_its_snapshot_though_leaders_come_and_go(seed: int) -> None:
+    """A new leader sends its own; what the old one sent is forgotten."""
+    print("seed", seed)
+    cluster = Cluster(seed=seed, settings=SETTINGS | {"snapshot_bytes_per_s": 2 * 1024 * 1024})
+    cluster.elect()
+    leader = cluster.leader()
+    late, third = others(cluster, leader)
+    cluster.crash(late)
+    fill(cluster, leader, 40, size=30_000)
+    cluster.start(late)
+    cluster.run(200)
+    cluster.nodes[leader].transfer(cluster.map.groups[0], third)
+    cluster.run(300)
+    run_until_in_step(cluster)
+    assert keys(cluster, late) == 40
+
+
+def test_node_answers_its_own_parts_that_a_snapshot_covers() -> None:
+    """A part applied while its origin was away is answered by the leader's session, once."""
+    cluster = Cluster(settings=SETTINGS)
+    cluster.elect()
+    leader = cluster.leader()
+    late = others(cluster, leader)[0]
+    request = cluster.ask(late, [b"INCR", b"n"], write=True)
+    cluster.nodes[late].flush()
+    link = cluster.links[late, leader]
+    while link.queue:
+        cluster.nodes[leader].on_frame(late, *link.queue.popleft())
+    cluster.partition(late, leader)
+    for other in others(cluster, late):
+        if other != leader:
+            cluster.partition(late, other)
+    fill(cluster, leader, 120)
+    cluster.heal()
+    assert cluster.run(5000, until=lambda: request.replies is not None)
+    assert request.replies in (
+        [b":1\r\n"],
+        [b"-TIMEOUT no answer from a quorum in time; outcome unknown\r\n"],
+    )
+    run_until_in_step(cluster)
+    assert cluster.call(late, [b"GET", b"n"], write=False) == [b"$1\r\n1\r\n"]
+
+
+def test_node_keeps_sessions_in_snapshots() -> None:
+    """What was executed before a snapshot is not executed again behind it."""
+    cluster = Cluster(settings=SETTINGS)
+    cluster.elect()
+    leader = cluster.leader()
+    fill(cluster, leader, 100)
+    before = len(cluster.nodes[leader].replicas[1].applier.sessions)
+    assert before
+    for number in list(cluster.disks):
+        cluster.crash(number)
+    for number in cluster.disks:
+        assert len(cluster.start(number).replicas[1].applier.sessions) == before
+
+
+def test_node_refuses_a_gap_between_snapshot_and_log() -> None:
+    """RedisRaft's: a node whose snapshot is gone does not start with what is left of the log."""
+    cluster = Cluster(settings=SETTINGS)
+    cluster.elect()
+    fill(cluster, cluster.leader(), 120)
+    cluster.crash(2)
+    for name in cluster.snapshot_files[2].names(None):  # type: ignore[arg-type]
+        cluster.snapshot_files[2]._names.pop(name)
+    with pytest.raises(DamagedError, match="the log of group 1 begins with entry"):
+        cluster.start(2)
+
+
+def test_node_refuses_a_damaged_snapshot_by_name() -> None:
+    """A flipped bit: the file, the offset and what to do, before anything is served."""
+    cluster = Cluster(settings=SETTINGS)
+    cluster.elect()
+    fill(cluster, cluster.leader(), 120)
+    cluster.crash(2)
+    name = cluster.snapshot_files[2].names(None)[-1]  # type: ignore[arg-type]
+    cluster.snapshot_files[2].flip(name, 20_000, 1)
+    with pytest.raises(DamagedError, match=rf"{name} is damaged: a checksum is wrong at offset"):
+        cluster.start(2)
+
+
+def test_node_with_no_room_for_snapshots_goes_on() -> None:
+    """A full disk costs the snapshot, not the service; it is made once there is room."""
+    cluster = Cluster(settings=SETTINGS)
+    cluster.elect()
+    for files in cluster.snapshot_files.values():
+        files.capacity = 30_000
+    fill(cluster, 1, 80)
+    assert [first_index(cluster, number) for number in cluster.nodes] == [1, 1, 1]
+    for files in cluster.snapshot_files.values():
+        files.capacity = 1 << 40
+    cluster.run(10_000)
+    assert all(first_index(cluster, number) > 1 for number in cluster.nodes)
