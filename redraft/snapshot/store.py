@@ -65,7 +65,7 @@ class Store:
         return Writing(self._files, self._worker, self.directory, f"{group:05d}-{index:020d}")
 
     def add(self, header: Header, path: Path, size: int) -> bool:
-        """A finished file is the newest of its group, and the one before goes; False: a newer one is there."""
+        """A finished file is the newest of its group, the one before goes; False: there is a newer one."""
         before = self.newest.get(header.group)
         if before is not None and before.index >= header.index:
             if before.path != path:

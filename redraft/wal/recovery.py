@@ -159,18 +159,25 @@ class Recovery:
         row = len(headers) - 1
         while row and headers[row - 1].number == headers[row].number - 1 >= oldest.oldest:
             row -= 1
+        sequence = oldest.oldest_sequence
+        if headers[row].number != oldest.oldest:
+            # The segments before were removed, and some of the row may be on their way: a segment that begins
+            # with nothing, made by a start that wrote nothing, can't be the first.  `_refuse_missing` judges.
+            while (sequence := self._first_sequence(headers[row])) == 0 and row + 1 < len(headers):
+                row += 1
+            if not sequence:
+                path = directory / name_of(headers[row].number)
+                raise DamagedError(
+                    f"{path} is damaged at offset {DATA_START}, or {name_of(headers[row].number - 1)} is missing:"
+                    f" rebuild this node from its peers"
+                )
         self._headers = headers[row:]
         self._unneeded = [header.number for header in headers[:row]]
-        first = self._headers[0]
-        self._sequence = (
-            oldest.oldest_sequence if first.number == oldest.oldest else self._first_sequence(first)
-        )
-        self._durable = self._sequence - 1
+        self._sequence, self._durable = sequence, sequence - 1
 
     def _first_sequence(self, header: SegmentHeader) -> int:
-        """Return the sequence of a segment's first batch, before which others were removed."""
-        path = self._directory / name_of(header.number)
-        fd = self._files.open(path)
+        """Return the sequence of a segment's first batch; 0 when there is none, or not a whole one."""
+        fd = self._files.open(self._directory / name_of(header.number))
         try:
             batch = self._files.read(fd, BATCH_HEADER_BYTES, DATA_START)
         finally:
@@ -179,10 +186,7 @@ class Recovery:
             crc, _, sequence, _, _, _, magic = BATCH_HEADER.unpack(batch)
             if magic == MAGIC and crc == crc32c(batch[4:], header.seed):
                 return int(sequence)
-        raise DamagedError(
-            f"{path} is damaged at offset {DATA_START}, or {name_of(header.number - 1)} is missing:"
-            f" rebuild this node from its peers"
-        )
+        return 0
 
     def _bound(self, position: int) -> int:
         """Return the sequence from which on a segment is superseded by a later one; 0 for none."""
@@ -317,7 +321,9 @@ class Recovery:
         first = self._headers[0].number
         if first > max(self._oldest_in_headers, self._oldest_in_records):
             path = self._directory / name_of(first - 1)
-            raise DamagedError(f"{path} is missing: it is part of the log; rebuild this node from its peers")
+            raise DamagedError(
+                f"{path} is missing or damaged: it is part of the log; rebuild this node from its peers"
+            )
 
     def _remove_unneeded(self) -> None:
         """Remove what is older than the log: the removal that a crash cut short, or undid."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -373,6 +374,32 @@ def test_removed_files_that_come_back_are_removed_again() -> None:
         log = opened(files)
         assert not set(files.names(DIRECTORY)) & set(gone)
         assert contents(log.group(1)) == [entry(index) for index in range(1, 6)]
+        log.close()
+
+
+def test_removal_undone_back_to_an_empty_segment_is_no_damage() -> None:
+    """A start that wrote nothing leaves an empty segment: that it comes back first is no reason to refuse."""
+    files = FaultyFiles()
+    for index in range(1, 41):
+        log = opened(files)
+        if index % 4 == 0:
+            append(log, 1)
+            log.sync()
+        old = {name: files._names[name] for name in files.names(DIRECTORY)}
+        if index == 40:
+            log.group(1).compact(9)
+            settle(log)
+            log.close()
+        files.kill()
+    gone = [name for name in old if name not in files.names(DIRECTORY)]
+    assert len(gone) >= 8
+    for first in range(len(gone)):
+        after = copy.deepcopy(files)
+        for name in gone[first:]:
+            after._names[name] = copy.deepcopy(old[name])
+        log = opened(after)
+        assert not set(after.names(DIRECTORY)) & set(gone)
+        assert (log.group(1).first_index, log.group(1).last_index) == (10, 10)
         log.close()
 
 
