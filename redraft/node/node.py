@@ -166,6 +166,7 @@ class Node:
                 )
                 self.replicas[group.group_id] = replica
             self.lanes[group.group_id] = Lane(self, group, replica)
+        self._log.flush()  # what was put right when they were opened
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
             **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
             Pong: self._on_pong,

@@ -166,10 +166,10 @@ class Recovery:
             while (sequence := self._first_sequence(headers[row])) == 0 and row + 1 < len(headers):
                 row += 1
             if not sequence:
-                path = directory / name_of(headers[row].number)
+                number = headers[row].number
                 raise DamagedError(
-                    f"{path} is damaged at offset {DATA_START}, or {name_of(headers[row].number - 1)} is missing:"
-                    f" rebuild this node from its peers"
+                    f"{directory / name_of(number)} is damaged at offset {DATA_START}, or {name_of(number - 1)}"
+                    f" is missing: rebuild this node from its peers"
                 )
         self._headers = headers[row:]
         self._unneeded = [header.number for header in headers[:row]]
