@@ -168,8 +168,8 @@ class Recovery:
             if not sequence:
                 number = headers[row].number
                 raise DamagedError(
-                    f"{directory / name_of(number)} is damaged at offset {DATA_START}, or {name_of(number - 1)}"
-                    f" is missing: rebuild this node from its peers"
+                    f"{directory / name_of(number)} is damaged at offset {DATA_START},"
+                    f" or {name_of(number - 1)} is missing: rebuild this node from its peers"
                 )
         self._headers = headers[row:]
         self._unneeded = [header.number for header in headers[:row]]
