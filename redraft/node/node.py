@@ -14,7 +14,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any
 
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
@@ -22,11 +22,11 @@ from redraft.node.clock import Clock
 from redraft.node.hosting import MakeApplier, open_replica
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
+from redraft.node.seams import NodeLog, PeerLink
 from redraft.node.snapshots import Snapshots
 from redraft.node.status import info_of, status_of
 from redraft.raft.configuration import Configuration
 from redraft.raft.liveness import Liveness
-from redraft.raft.log import LogView
 from redraft.raft.messages import (
     DISK_FULL,
     OVER_MEMORY,
@@ -80,25 +80,6 @@ class Next(IntEnum):
     """Within a fraction of a millisecond, also if nothing comes: requests are being gathered."""
     NOW = 2
     """At once: there is more to apply."""
-
-
-class PeerLink(Protocol):
-    """An established link to one peer: first in, first out, until it closes."""
-
-    session: int
-
-    def send(self, group: int, message: Any) -> None: ...
-    def flush(self) -> None: ...
-
-
-class NodeLog(Protocol):
-    """The node's shared log (`redraft.wal`)."""
-
-    def group(self, gid: int) -> LogView: ...
-    def flush(self) -> int: ...
-    def take_durable(self) -> int: ...
-    def has_room(self, size: int) -> bool: ...
-    def tend(self, now_ms: float) -> None: ...
 
 
 class Node:

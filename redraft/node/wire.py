@@ -10,7 +10,7 @@ _sessions = count(1)
 
 
 class Wire:
-    """One established link, in the shape of `node.PeerLink`; `session` is given once in a process's life."""
+    """One established link, in the shape of `seams.PeerLink`; `session` is given once in a process's life."""
 
     __slots__ = ("flush", "send", "session")
 

@@ -314,7 +314,7 @@ class Process:
 
 
 class _WatchedLog:
-    """The node's log (satisfies `redraft.node.node.NodeLog`); tells the checks what it claims."""
+    """The node's log (satisfies `redraft.node.seams.NodeLog`); tells the checks what it claims."""
 
     __slots__ = ("_checks", "_log", "_process", "group", "has_room")
 

@@ -58,7 +58,7 @@ class Endpoint(Protocol):
 
 
 class Link:
-    """One end of a link: what its process sends with (satisfies `redraft.node.node.PeerLink`)."""
+    """One end of a link: what its process sends with (satisfies `redraft.node.seams.PeerLink`)."""
 
     __slots__ = ("_network", "arrival_us", "closed", "cut_us", "held", "here", "queue", "session", "there")
 
