@@ -2,10 +2,15 @@
 
 Owns the reactor's part in it: the log's eventfd is a descriptor like any other, the node's `flush`
 ends each cycle, and the reactor's clock ticks.  All deciding is in `node`; here nothing is decided.
+
+It also keeps Python's garbage collector off the keys: what a replica's state is made of lives as long as
+the replica, but each full collection would walk its lists.  With 1,000,000 keys that expire that was a
+pause of 40 to 75 ms, and is 3 to 13 ms now that they are frozen (`gc.freeze`).
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import select
 from collections.abc import Callable
@@ -35,10 +40,11 @@ class LogEvents(Protocol):
 class Driver:
     """Runs one node on one reactor."""
 
-    __slots__ = ("_node", "_reactor", "_ticks")
+    __slots__ = ("_installed", "_node", "_reactor", "_ticks")
 
     def __init__(self, node: Node, reactor: Reactor, node_log: LogEvents, worker: Worker) -> None:
         self._node = node
+        self._installed = node.installed
         self._reactor = reactor
         self._ticks: list[Callable[[], None]] = [node.tick]
         reactor.register(node_log.fileno(), self._on_log, select.EPOLLIN)
@@ -51,6 +57,8 @@ class Driver:
 
     async def run(self) -> None:
         """Run until cancelled; raises StorageFailedError when the log can't be written any more."""
+        gc.collect()
+        gc.freeze()
         self._reactor.every(TICK_MS / 1000, self._tick)
         await self._reactor.run()
 
@@ -79,4 +87,7 @@ class Driver:
     def _tick(self) -> None:
         for tick in self._ticks:
             tick()
+        if self._node.installed != self._installed:
+            self._installed = self._node.installed
+            gc.freeze()  # another state took the place of one
         self._reactor.set_interval((IDLE_TICK_MS if self._node.idle else TICK_MS) / 1000)

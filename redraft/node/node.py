@@ -106,6 +106,8 @@ class Node:
         self.group_of_slot = cluster.group_of_slot
         self.single_group = len(cluster.groups) == 1
         self.stopping = False
+        self.installed = 0
+        """How many snapshots took the place of a replica's state."""
         self.started_ms = clock.now_ms()
         self.over_memory = False
         self._log = node_log
@@ -364,6 +366,7 @@ class Node:
             return False
         self._snapshots.cancel(replica)
         replica.applier = applier
+        self.installed += 1
         self.lanes[group].installed()
         self._after_step(replica)
         return True
