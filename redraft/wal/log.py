@@ -352,7 +352,7 @@ class Log:
             )  # a batch larger than a segment made it grow
 
     def _remove(self, numbers: list[int]) -> None:
-        for number in numbers:
+        for number in reversed(numbers):  # so a crash in between leaves an unbroken row from the oldest on
             self._preparer.remove(self._directory / name_of(number))
 
     def _request_spare(self) -> None:

@@ -328,7 +328,7 @@ class Recovery:
     def _remove_unneeded(self) -> None:
         """Remove what is older than the log: the removal that a crash cut short, or undid."""
         self._unneeded += self._segments.drop_before(self._oldest_in_records)
-        for number in self._unneeded:
+        for number in reversed(self._unneeded):
             self._files.remove(self._directory / name_of(number))
 
     def _find_claim(self, position: int, offset: int) -> str:

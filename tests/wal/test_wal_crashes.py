@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from redraft.base.errors import DamagedError
 from redraft.wal import Log
 from tests.wal.faultyfiles import FaultyFiles
 from tests.wal.model import Model, State, change, state_of
-from tests.wal.steps import DIRECTORY, SMALL, opened
+from tests.wal.steps import DIRECTORY, SMALL, let_go, opened
 
 GROUPS = (1, 2, 3)
 
@@ -84,11 +83,6 @@ def fresh_disk(seed: int) -> tuple[FaultyFiles, random.Random]:
 OPTIONS = replace(
     SMALL, segment_bytes=16 << 10, first_segment_bytes=8 << 10, reserve_bytes=2 << 10, cache_bytes=4 << 10
 )
-
-
-def let_go(log: Log) -> None:
-    """Close what a crashed log has open on the real machine."""
-    os.close(log._event_fd)
 
 
 def crash_and_check(files: FaultyFiles, log: Log, history: History, crash: Callable[[], None]) -> Log:
