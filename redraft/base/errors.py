@@ -34,3 +34,7 @@ class StorageFailedError(RedraftError):
 
 class PeerRefusedError(RedraftError):
     """A peer whose handshake is refused: wrong secret, another cluster, or not a member's identity."""
+
+
+class RemovedError(RedraftError):
+    """This node is no member of its cluster any more, by its operator's wish."""

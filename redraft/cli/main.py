@@ -13,8 +13,11 @@ import click
 
 from redraft import __version__
 from redraft.base.errors import RedraftError
+from redraft.cli.group import group
 from redraft.cli.local import local
+from redraft.cli.node import node
 from redraft.cli.ping import ping
+from redraft.cli.recover import recover_command
 from redraft.cli.server import server
 from redraft.cli.simulate import simulate
 from redraft.cli.status import status
@@ -34,7 +37,7 @@ def commands() -> None:
     """
 
 
-for command in (local, server, status, ping, simulate, version):
+for command in (local, server, status, node, group, recover_command, ping, simulate, version):
     commands.add_command(command)
 
 

@@ -36,6 +36,7 @@ class NodeRow(msgspec.Struct):
     peer_port: int = 0
     alive: bool = False
     rtt_ms: float | None = None
+    leaving: bool = False
 
 
 class ReplicaRow(msgspec.Struct):
@@ -62,6 +63,8 @@ class GroupRow(msgspec.Struct):
     snapshot_index: int = 0
     snapshot_sending: dict[int, tuple[int, int]] = {}
     """(bytes arrived, size) of what the asked node sends, by follower."""
+    voters: list[int] = []
+    moving: bool = False
 
 
 class Report(msgspec.Struct):
@@ -75,27 +78,33 @@ class Report(msgspec.Struct):
     nodes: list[NodeRow] = []
     groups: list[GroupRow] = []
     uptime_s: float = 0.0
+    epoch: int = 0
 
 
 async def ask(address: Address, timeout_s: float, request: bytes = REQUEST) -> bytes:
     """Return the reply to one request as bytes; raises NoAnswerError with a sentence."""
+    reply = await ask_anything(address, timeout_s, request)
+    if isinstance(reply, Exception):
+        raise NoAnswerError(f"What answers at {address.client} is no redraft node: it says {reply}.")
+    if not isinstance(reply, bytes):
+        raise NoAnswerError(f"What answers at {address.client} is no redraft node.")
+    return reply
+
+
+async def ask_anything(address: Address, timeout_s: float, request: bytes) -> object:
+    """Return the reply to one request, an error reply as an exception; raises NoAnswerError."""
     try:
         with trio.fail_after(timeout_s):
             stream = await trio.open_tcp_stream(address.host, address.port)
             async with stream:
                 await stream.send_all(request)
-                reply = await _reply(stream)
+                return await _reply(stream)
     except trio.TooSlowError:
         raise NoAnswerError(f"The node at {address.client} did not answer within {timeout_s:g} s.") from None
     except (OSError, trio.BrokenResourceError) as error:
         raise NoAnswerError(f"No node answers at {address.client} ({_cause(error)}).") from None
     except hiredis.ProtocolError:
         raise NoAnswerError(f"What answers at {address.client} does not speak the Redis protocol.") from None
-    if isinstance(reply, Exception):
-        raise NoAnswerError(f"What answers at {address.client} is no redraft node: it says {reply}.")
-    if not isinstance(reply, bytes):
-        raise NoAnswerError(f"What answers at {address.client} is no redraft node.")
-    return reply
 
 
 async def ask_report(address: Address, timeout_s: float) -> Report:

@@ -15,7 +15,7 @@ import trio
 
 from redraft.base.address import Address
 from redraft.base.config import Config
-from redraft.base.errors import DirectoryError
+from redraft.base.errors import DirectoryError, RemovedError
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.hash import HashEngine
 from redraft.node.bootstrap import Bootstrap, Configuration
@@ -23,15 +23,16 @@ from redraft.node.clock import SystemClock
 from redraft.node.driver import Driver
 from redraft.node.founding import form
 from redraft.node.identity import DataDirectory
-from redraft.node.joining import join
+from redraft.node.joining import Admission, join
 from redraft.node.node import Node
+from redraft.node.standing import Standing
 from redraft.node.wire import Wire
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.server.frontend import FrontEnd
 from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Worker
-from redraft.topology.cluster_map import ClusterMap, Group, first_map
+from redraft.topology.cluster_map import Group
 from redraft.transport.handshake import Stage
 from redraft.transport.peers import Peers
 from redraft.transport.reactor import Reactor
@@ -66,11 +67,10 @@ async def serve(config: Config, stop: trio.Event) -> None:
             configuration = await _unless(stop, bootstrap, peers, config.join)
             if configuration is not None:
                 store = Store(directory.snapshots_path, SystemFiles(), worker)
-                node = _node(config, configuration, bootstrap, node_log, store)
+                node = _node(config, configuration, bootstrap, directory, node_log, store)
+                peers.admit = Admission(node, bootstrap, reactor.wake)
                 with closing(node):
-                    await _run(
-                        node, Driver(node, reactor, node_log, worker), reactor, peers, configuration, stop
-                    )
+                    await _run(node, Driver(node, reactor, node_log, worker), reactor, peers, stop)
 
 
 def _bootstrap(config: Config, directory: DataDirectory) -> Bootstrap:
@@ -119,19 +119,25 @@ async def _unless(
 
 
 def _node(
-    config: Config, configuration: Configuration, bootstrap: Bootstrap, node_log: Log, store: Store
+    config: Config,
+    configuration: Configuration,
+    bootstrap: Bootstrap,
+    directory: DataDirectory,
+    node_log: Log,
+    store: Store,
 ) -> Node:
-    cluster: ClusterMap = first_map(
-        configuration.cluster_id,
-        configuration.members,
-        groups=configuration.groups,
-        replication_factor=configuration.replication_factor,
+    card = bootstrap.card()
+    standing = Standing(
+        configuration.node_id,
+        configuration.topology,
+        bootstrap.roster,
+        directory,
+        (card.primary_port, card.replica_port, card.peer_port),
     )
     return Node(
         config,
-        cluster,
-        configuration.node_id,
-        bootstrap.card().incarnation,
+        standing,
+        card.incarnation,
         node_log,
         SystemClock(),
         store=store,
@@ -151,7 +157,6 @@ async def _run(
     driver: Driver,
     reactor: Reactor,
     peers: Peers,
-    configuration: Configuration,
     stop: trio.Event,
 ) -> None:
     front = FrontEnd(node, reactor)
@@ -163,13 +168,14 @@ async def _run(
 
             async def keep_linked() -> None:
                 await peers.keep_linked(
-                    configuration.node_id,
+                    node.node_id,
                     on_up=lambda peer, link: node.on_link_up(peer, Wire(link)),
                     on_down=node.on_link_down,
                     on_message=node.on_frame,
                 )
 
             nursery.start_soon(keep_linked)
+            nursery.start_soon(_until_removed, node, peers)
             log.info(
                 "serving clients on port %d, cluster clients on %d and %d",
                 node.config.port,
@@ -180,6 +186,25 @@ async def _run(
             await driver.hand_over()
     finally:
         front.close()
+
+
+async def _until_removed(node: Node, peers: Peers) -> None:
+    """Let the links follow the members; raises RemovedError once this node is none any more."""
+    removed = trio.Event()
+
+    def changed() -> None:
+        if node.steering.removed:
+            removed.set()
+        else:
+            peers.refresh()
+
+    node.steering.changed = changed
+    changed()
+    await removed.wait()
+    raise RemovedError(
+        f"Node {node.node_id} was removed from the cluster: its data directory {node.config.dir} is of no "
+        "use any more. To add this machine again, start it with --join and an empty directory."
+    )
 
 
 @asynccontextmanager

@@ -45,6 +45,16 @@ _CLIENT = (
                 usage="connection-name"),
 )  # fmt: skip
 
+_REDRAFT = (
+    _server("redraft|remove-node", 3, _ADMIN, since="7.0.0", summary="Take a node out of the cluster",
+            usage="node-id"),
+    _server("redraft|move-group", -4, _ADMIN, since="7.0.0",
+            summary="Choose the nodes a group stands on, the preferred leader first",
+            usage="group-id node-id [node-id ...] [REPLACE]"),
+    _server("redraft|status", 2, "loading stale", since="7.0.0",
+            summary="The state of nodes and groups, as JSON"),
+)  # fmt: skip
+
 _COMMAND = (
     _server("command|count", 2, _ALWAYS, since="2.8.13", summary="The number of commands"),
     _server("command|docs", -2, _ALWAYS, since="7.0.0", summary="What commands do", complexity="O(N)",
@@ -117,8 +127,7 @@ LOCAL: tuple[Command, ...] = (
             usage="[VERSION version]"),
     _server("redraft", -2, "loading stale", since="7.0.0", summary="About this server as a replicated one",
             complexity=_BY_SUBCOMMAND,
-            subcommands=(_server("redraft|status", 2, "loading stale", since="7.0.0",
-                                 summary="The state of nodes and groups, as JSON"),)),
+            subcommands=_REDRAFT),
     _server("time", 1, "loading stale fast", since="2.6.0", summary="The server's time", tips=_VARIES),
     _cluster("cluster", -2, since="3.0.0", summary="The cluster's state", complexity=_BY_SUBCOMMAND,
              subcommands=_CLUSTER, handler=whole.cluster),

@@ -28,8 +28,8 @@ def choose_transfer(
 
 
 def choose_successor(
-    node_id: int, group: Group, match_index: Callable[[int], int], alive: Callable[[int], bool]
+    node_id: int, voters: Iterable[int], match_index: Callable[[int], int], alive: Callable[[int], bool]
 ) -> int:
-    """Return who should lead `group` when this node stops: the living voter with the longest log, else 0."""
-    others = [voter for voter in group.voters if voter != node_id and alive(voter)]
+    """Return who should lead a group when this node stops: the living voter with the longest log, else 0."""
+    others = [voter for voter in voters if voter != node_id and alive(voter)]
     return max(others, key=match_index, default=0)

@@ -24,13 +24,15 @@ def fill(placements: Mapping[int, tuple[int, ...]], node_id: int, replication_fa
 def replaced(placements: Mapping[int, tuple[int, ...]], node_id: int, staying: Sequence[int]) -> Placements:
     """Put the least loaded node of `staying` in the place of `node_id`, group by group.
 
-    Where all of them have a replica already there is one fewer.  A group that only `node_id`
-    holds goes to the least loaded node, so no placement becomes empty.
+    Where all of them have a replica already there is one fewer.  A group that only `node_id` holds goes to
+    the least loaded node, so no placement becomes empty.  Where it was the preferred leader, one becomes it
+    of those that are for the fewest groups.
     """
     assert staying, "somebody has to take over"
-    load = Counter(dict.fromkeys(staying, 0))
+    load, leads = Counter(dict.fromkeys(staying, 0)), Counter(dict.fromkeys(staying, 0))
     for voters in placements.values():
         load.update(voter for voter in voters if voter in load)
+        leads.update(voters[:1])
     result: Placements = {}
     for group in sorted(placements):
         voters = placements[group]
@@ -38,7 +40,12 @@ def replaced(placements: Mapping[int, tuple[int, ...]], node_id: int, staying: S
             free = [node for node in staying if node not in voters]
             heirs = sorted(free, key=lambda node: (load[node], node))[:1]
             load.update(heirs)
+            first = voters[0]
             at = voters.index(node_id)
             voters = (*voters[:at], *heirs, *voters[at + 1 :])
+            if first == node_id:
+                leader = min(voters, key=leads.__getitem__)
+                leads.update([leader])
+                voters = (leader, *(voter for voter in voters if voter != leader))
         result[group] = voters
     return result

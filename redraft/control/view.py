@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from redraft.control.topology import NodeRecord, Topology
+from redraft.control.topology import TOPOLOGY_GROUP, NodeRecord, Topology, topology_placement
 from redraft.topology.cluster_map import ClusterMap, Group, Member
 from redraft.topology.slots import owner_table
 
@@ -15,6 +15,11 @@ def map_of(topology: Topology, cluster_id: str, met: Mapping[str, Member]) -> Cl
     groups = tuple(Group(group.group_id, group.slots, group.voters) for group in topology.groups)
     owners = owner_table([(group.group_id, group.slots) for group in groups])
     return ClusterMap(topology.epoch, cluster_id, members, groups, owners)
+
+
+def topology_group(topology: Topology) -> Group:
+    """The topology group in the shape of the others: it owns no slots."""
+    return Group(TOPOLOGY_GROUP, (), topology_placement(topology)[0])
 
 
 def _member(node: NodeRecord, met: Member | None) -> Member:

@@ -32,7 +32,7 @@ from redraft import __version__
 from redraft.base.address import Address
 from redraft.base.errors import DirectoryError
 from redraft.control.topology import Topology, founding_topology
-from redraft.node.identity import DataDirectory, MemberRecord
+from redraft.node.identity import DataDirectory, Identity, MemberRecord
 from redraft.node.roster import Roster
 from redraft.topology.cluster_map import Member, first_map
 from redraft.transport.handshake import Card, Kind, Purpose, Refusal, Stage
@@ -142,42 +142,14 @@ class Bootstrap:
         """The first configuration; only once the stage is FORMED."""
         identity = self._directory.identity
         assert identity.stage == Stage.FORMED, "there is no cluster yet"
-        return self._first_configuration()
-
-    def _first_configuration(self) -> Configuration:
-        identity = self._directory.identity
-        members = tuple(
-            Member(
-                each.node_id,
-                each.hex_id,
-                each.host,
-                each.client_port,
-                each.primary_port,
-                each.replica_port,
-                each.peer_port,
-            )
-            for each in identity.members
-        )
-        return Configuration(
-            identity.cluster_id, self._node_id, members, identity.groups, identity.replication_factor
-        )
-
-    @property
-    def _node_id(self) -> int:
-        identity = self._directory.identity
-        founder = next((each.node_id for each in identity.members if each.hex_id == identity.hex_id), 0)
-        return founder or identity.node_id
+        return configuration_of(identity)
 
     @property
     def roster(self) -> Roster:
         """Who belongs to the cluster; only once there is (or will be) one."""
         if self._roster is None:
             assert self.stage != Stage.NEW, "there is no cluster yet"
-            first = self._first_configuration()
-            self._roster = Roster(first.cluster_id, self._own.client, first.topology, first.members)
-            known = self._directory.topology
-            if known is not None:
-                self._roster.update(known)
+            self._roster = roster_of(self._directory)
         return self._roster
 
     def card(self) -> Card:
@@ -191,7 +163,7 @@ class Bootstrap:
             primary_port=self._primary_port,
             replica_port=self._replica_port,
             peer_port=self._peer_ports[self._own.client],
-            node_id=self._node_id,
+            node_id=_node_id(self._directory.identity),
             stage=self.stage,
             cluster_id=identity.cluster_id,
             founding=self._founding,
@@ -403,3 +375,37 @@ def _cluster_id(members: Sequence[MemberRecord], groups: int, replication_factor
     lines = [f"redraft cluster, {groups} groups, replication factor {replication_factor}"]
     lines += [f"{each.node_id} {_client(each)} {each.hex_id}" for each in members]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:40]
+
+
+def configuration_of(identity: Identity) -> Configuration:
+    """The first configuration that an identity has, once it is promised."""
+    members = tuple(
+        Member(
+            each.node_id,
+            each.hex_id,
+            each.host,
+            each.client_port,
+            each.primary_port,
+            each.replica_port,
+            each.peer_port,
+        )
+        for each in identity.members
+    )
+    return Configuration(
+        identity.cluster_id, _node_id(identity), members, identity.groups, identity.replication_factor
+    )
+
+
+def roster_of(directory: DataDirectory) -> Roster:
+    """Who belongs to the cluster, by what a data directory remembers."""
+    first = configuration_of(directory.identity)
+    roster = Roster(first.cluster_id, directory.identity.address, first.topology, first.members)
+    known = directory.topology
+    if known is not None:
+        roster.update(known)
+    return roster
+
+
+def _node_id(identity: Identity) -> int:
+    founder = next((each.node_id for each in identity.members if each.hex_id == identity.hex_id), 0)
+    return founder or identity.node_id

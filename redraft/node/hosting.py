@@ -2,16 +2,22 @@
 
 Invariant: a replica's state, its snapshot and its log fit together before its core exists.  What a crash
 may leave is put right here (a snapshot that was installed while the log was not yet cut to it); what it
-can't leave is damage, and refused by name: a log that begins behind the snapshot has a gap.
+can't leave is damage, and refused by name: a log that begins behind the snapshot has a gap.  What is left of
+a replica that was dropped is never opened: another one begins blank, with a snapshot from its leader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 from redraft.base.errors import DamagedError
+from redraft.control.applier import TopologyApplier
+from redraft.control.topology import TOPOLOGY_GROUP
+from redraft.node.seams import NodeLog
+from redraft.node.standing import Standing
 from redraft.raft.configuration import Configuration
 from redraft.raft.core import Raft, RaftConfig
 from redraft.raft.log import LogView
@@ -31,46 +37,129 @@ MakeApplier = Callable[[Group, LogView], Applier]
 REBUILD = "Rebuild this node from its peers: docs/operations.md, 'A damaged node'."
 
 
-def open_replica(
-    node: Node,
-    group: Group,
-    view: LogView,
-    *,
-    store: Store,
-    make_applier: MakeApplier,
-    random: Callable[[], float],
-    seed: Callable[[], int],
-    first_start: bool,
-) -> Replica:
-    """Return a group's replica as its snapshot and its log have it; raises DamagedError."""
-    loading = Loading(make_applier(group, view))
-    header = _load(group.group_id, view, store, loading)
-    configuration = Configuration(group.voters)
-    if header is not None:
-        configuration = Configuration.decode(header.configuration)
-        if view.last_index < header.index or view.term(header.index) != header.term:
-            view.restore(header.index, header.term)  # it was installed, and the log not yet cut to it
-    config, now_ms = node.config, node.now_ms()
-    # A restarted node forgot whom it promised a lease: it votes for nobody while one may last.
-    alone = configuration.nodes == (node.node_id,) and not view.configurations()
-    raft = Raft(
-        node_id=node.node_id,
-        configuration=configuration,
-        log=view,
-        config=RaftConfig(
-            election_timeout_ms=config.election_timeout_ms,
-            inflight_appends_max=config.inflight_appends_max,
-            inflight_bytes_max=config.inflight_bytes_max,
-            append_bytes_max=config.append_bytes_max,
-            lease=config.read_mode == "lease",
-        ),
-        random=random,
-        now_ms=now_ms,
-        applied_index=loading.applier.applied_index,
-        may_vote_from_ms=0.0 if first_start or alone else now_ms + config.election_timeout_ms,
-        vouched_ms=partial(_vouched_ms, node, group.group_id),
-    )
-    return Replica(group, raft, loading.applier, seed)
+class Hosting:
+    """Opens, makes and drops the replicas of a node."""
+
+    __slots__ = ("_log", "_make_applier", "_node", "_rng", "_standing", "_store")
+
+    def __init__(
+        self,
+        node: Node,
+        standing: Standing,
+        node_log: NodeLog,
+        store: Store,
+        make_applier: MakeApplier,
+        rng: Random,
+    ) -> None:
+        self._node = node
+        self._standing = standing
+        self._log = node_log
+        self._store = store
+        self._make_applier = make_applier
+        self._rng = rng
+
+    def make_applier(self, replica: Replica) -> Applier:
+        """An empty state for a replica."""
+        return self._empty(replica.group)
+
+    def _empty(self, group: Group) -> Applier:
+        view = self._log.group(group.group_id)
+        if group.group_id == TOPOLOGY_GROUP:
+            return TopologyApplier(self._standing.founding, view)
+        return self._make_applier(group, view)
+
+    def open(self, group: Group, *, first_start: bool) -> Replica | None:
+        """Return a group's replica as its snapshot and its log have it; None when there is none here.
+
+        Every node has one of the topology group.  Raises DamagedError.
+        """
+        number = group.group_id
+        view, snapshot = self._log.group(number), self._store.newest.get(number)
+        if number in self._standing.memory.dropped:
+            self._finish_drop(number, view)
+            return None
+        founding = self._standing.founding_configuration(number)
+        if founding.nodes or snapshot is not None or view.last_index or number in self._store.damaged:
+            return self._open(group, founding, first_start=first_start)
+        return self.blank(group) if number == TOPOLOGY_GROUP else None
+
+    def _open(self, group: Group, configuration: Configuration, *, first_start: bool) -> Replica:
+        view = self._log.group(group.group_id)
+        loading = Loading(self._empty(group))
+        header = _load(group.group_id, view, self._store, loading)
+        if header is not None:
+            configuration = Configuration.decode(header.configuration)
+            if view.last_index < header.index or view.term(header.index) != header.term:
+                view.restore(header.index, header.term)  # it was installed, and the log not yet cut to it
+        # A restarted node forgot whom it promised a lease: it votes for nobody while one may last.
+        alone = configuration.nodes == (self._node.node_id,) and not view.configurations()
+        return self._replica(group, loading.applier, configuration, waits=not (first_start or alone))
+
+    def blank(self, group: Group) -> Replica:
+        """Make a replica that waits for the leader's snapshot, and votes for nobody until it has one."""
+        view = self._log.group(group.group_id)
+        self._store.drop(group.group_id)
+        applier = self._empty(group)
+        applier.applied_index = view.first_index - 1
+        return self._replica(group, applier, Configuration(), waits=True)
+
+    def host(self, group: int) -> Replica | None:
+        """A leader speaks of a group that has no replica here: make a blank one, if there should be one."""
+        node = self._node
+        if not node.steering.hosts(group):
+            return None
+        lane = node.lanes[group]
+        replica = lane.replica = node.replicas[group] = self.blank(lane.group)
+        node.liveness.recheck(group)
+        return replica
+
+    def install(self, replica: Replica, applier: Applier, configuration: Configuration, term: int) -> bool:
+        """Put a snapshot, which is durable, in the place of a replica's state; False if it came too late."""
+        node, group, index = self._node, replica.group.group_id, applier.applied_index
+        if node.replicas.get(group) is not replica or not replica.raft.restore(index, term, configuration):
+            return False
+        self._standing.memory.undrop(group)  # from now on the replica answers for what it says
+        node.replace_state(replica, applier)
+        return True
+
+    def drop(self, replica: Replica) -> None:
+        """Forget a replica's state and log, but for its term, its vote and where its log ended.
+
+        The first thing on disk is that it is dropped: what is left of it must not vote (`raft.membership`).
+        """
+        self._standing.memory.drop(replica.group.group_id)
+        replica.raft.retire()
+        self._node.dismiss(replica)
+        self._store.drop(replica.group.group_id)
+
+    def _finish_drop(self, group: int, view: LogView) -> None:
+        """Drop what a crash may have left."""
+        self._store.drop(group)
+        if view.last_index >= view.first_index:
+            view.restore(view.last_index, view.term(view.last_index))
+
+    def _replica(
+        self, group: Group, applier: Applier, configuration: Configuration, *, waits: bool
+    ) -> Replica:
+        config, now_ms = self._node.config, self._node.now_ms()
+        raft = Raft(
+            node_id=self._node.node_id,
+            configuration=configuration,
+            log=self._log.group(group.group_id),
+            config=RaftConfig(
+                election_timeout_ms=config.election_timeout_ms,
+                inflight_appends_max=config.inflight_appends_max,
+                inflight_bytes_max=config.inflight_bytes_max,
+                append_bytes_max=config.append_bytes_max,
+                lease=config.read_mode == "lease",
+            ),
+            random=self._rng.random,
+            now_ms=now_ms,
+            applied_index=applier.applied_index,
+            may_vote_from_ms=now_ms + config.election_timeout_ms if waits else 0.0,
+            vouched_ms=partial(_vouched_ms, self._node, group.group_id),
+        )
+        return Replica(group, raft, applier, lambda: self._rng.getrandbits(64))
 
 
 def _load(group: int, view: LogView, store: Store, loading: Loading) -> Header | None:

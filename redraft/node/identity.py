@@ -55,7 +55,8 @@ class MemberRecord(msgspec.Struct, frozen=True):
 class Identity(msgspec.Struct, frozen=True):
     """What a node knows of itself; `stage` is the handshake's, `cluster_id` is empty while that is new.
 
-    `members` are the founders; `node_id` is 0 but for a node that joined later.
+    `members` are the founders; `node_id` is 0 but for a node that joined later.  `dropped` are the groups
+    whose replica was dropped here and that have not got a new one: what is left of one must not vote.
     """
 
     format: int
@@ -68,6 +69,7 @@ class Identity(msgspec.Struct, frozen=True):
     address: str = ""
     members: tuple[MemberRecord, ...] = ()
     node_id: int = 0
+    dropped: frozenset[int] = frozenset()
 
 
 class DataDirectory:
@@ -117,6 +119,20 @@ class DataDirectory:
         line = msgspec.json.encode(identity) + b"\n"
         _replace(self.path, IDENTITY, line + b"%08x\n" % zlib.crc32(line))
         self.identity = identity
+
+    @property
+    def dropped(self) -> frozenset[int]:
+        """Groups whose replica was dropped here, and that have not got a new one."""
+        return self.identity.dropped
+
+    def drop(self, group: int) -> None:
+        """A group's replica is about to be dropped; that is on disk when this returns."""
+        self.save(msgspec.structs.replace(self.identity, dropped=self.dropped | {group}))
+
+    def undrop(self, group: int) -> None:
+        """A group has a new replica here, begun with a snapshot; that is on disk when this returns."""
+        if group in self.dropped:
+            self.save(msgspec.structs.replace(self.identity, dropped=self.dropped - {group}))
 
     @property
     def topology(self) -> Topology | None:

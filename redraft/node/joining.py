@@ -8,6 +8,8 @@ in its data directory; so nothing is lost by asking again, and nobody gets two i
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -15,9 +17,15 @@ import trio
 from redraft.base.address import Address
 from redraft.base.errors import PeerRefusedError
 from redraft.base.limits import DIAL_BACKOFF_FIRST_MS, DIAL_BACKOFF_LAST_MS, PORT_MAX
+from redraft.control.applier import reason_of, topology_of
+from redraft.control.topology import Join
 from redraft.node.bootstrap import Bootstrap, Charter, Configuration
-from redraft.transport.handshake import Admitted, Kind, TheyRefuseError, WeRefuseError
+from redraft.node.steering import Change
+from redraft.transport.handshake import Admitted, Card, Kind, Refusal, TheyRefuseError, WeRefuseError
 from redraft.transport.peers import Peers
+
+if TYPE_CHECKING:
+    from redraft.node.node import Node
 
 _charter = msgspec.msgpack.Decoder(Charter)
 
@@ -27,6 +35,41 @@ log = logging.getLogger("redraft.node")
 def encode_charter(charter: Charter) -> bytes:
     """The charter as it travels."""
     return msgspec.msgpack.encode(charter)
+
+
+class Admission:
+    """The member's side: puts who asks to the topology group, and tells it what came of that."""
+
+    __slots__ = ("_bootstrap", "_node", "_wake")
+
+    def __init__(self, node: Node, bootstrap: Bootstrap, wake: Callable[[], None]) -> None:
+        """`wake` lets the node's cycle run."""
+        self._node = node
+        self._bootstrap = bootstrap
+        self._wake = wake
+
+    async def __call__(self, card: Card) -> Admitted | Refusal:
+        """Ask for a node to be made a member; the answer comes once that is decided, or a time-out is."""
+        command = Join(
+            card.hex_id, card.host, card.client_port, card.primary_port, card.replica_port, card.peer_port
+        )
+        answered, replies = trio.Event(), list[bytes]()
+
+        def then(reply: bytes) -> None:
+            replies.append(reply)
+            answered.set()
+
+        self._node.submit(Change(command, then))
+        self._wake()
+        await answered.wait()
+        reply = replies[0]
+        reason = reason_of(reply)
+        if reason is not None:
+            decided = reply.startswith(b"-ERR")
+            return Refusal(Kind.CLUSTER if decided else Kind.NOT_READY, reason)
+        topology = topology_of(reply)
+        node_id = next(node.node_id for node in topology.nodes if node.hex_id == card.hex_id)
+        return Admitted(node_id, encode_charter(self._bootstrap.charter(topology)))
 
 
 async def join(bootstrap: Bootstrap, peers: Peers, member: Address) -> Configuration:

@@ -287,7 +287,7 @@ class Lane:
         if not reader.may_ask:
             return
         self._ask_id += 1
-        if self.replica is not None:
+        if self.replica is not None and self.replica.votes:
             reader.ask(self._ask_id, 0, 0, host.now_ms())
             host.send(route[0], self.group_id, ReadIndexRequest(self._ask_id))
         else:
@@ -391,6 +391,17 @@ class Lane:
             if self.reader.ready:
                 self.run_reads()
         return applier.applied_index < replica.raft.commit_index
+
+    def dropped(self) -> None:
+        """The group's replica here is gone: what it was to answer is asked elsewhere."""
+        reader = self.reader
+        reader.reset()
+        reader.pending += [request for batch in reader.ready for request in batch.requests]
+        reader.pending += [request for request, _clock in reader.unexpired]
+        reader.ready.clear()
+        reader.unexpired = []
+        self.replica = None
+        self._host.touch(self)
 
     def installed(self) -> None:
         """A snapshot took the place of the replica's state: reads that waited for it may go on."""

@@ -62,7 +62,7 @@ class Leadership:
                 for voter, progress in raft.progress.items()
                 if voter in raft.configuration.voters and self._in_touch(voter)
             }
-            successor = choose_successor(node.node_id, replica.group, heirs.__getitem__, heirs.__contains__)
+            successor = choose_successor(node.node_id, heirs, heirs.__getitem__, heirs.__contains__)
             if successor:
                 done = False
                 if not raft.transferring_to:

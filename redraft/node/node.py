@@ -18,13 +18,17 @@ from typing import Any
 
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
+from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused
+from redraft.control.view import topology_group
 from redraft.node.clock import Clock
-from redraft.node.hosting import MakeApplier, open_replica
+from redraft.node.hosting import Hosting, MakeApplier
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
 from redraft.node.seams import NodeLog, PeerLink
 from redraft.node.snapshots import Snapshots
+from redraft.node.standing import Standing
 from redraft.node.status import info_of, status_of
+from redraft.node.steering import Steering
 from redraft.raft.configuration import Configuration
 from redraft.raft.liveness import Liveness
 from redraft.raft.messages import (
@@ -48,7 +52,7 @@ from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.request import Request
 from redraft.snapshot.store import Store
-from redraft.topology.cluster_map import ClusterMap, Group, Member
+from redraft.topology.cluster_map import Group, Member
 from redraft.transport.messages import (
     ExpireRequest,
     ForwardPart,
@@ -88,8 +92,7 @@ class Node:
     def __init__(
         self,
         config: Config,
-        cluster: ClusterMap,
-        node_id: int,
+        standing: Standing,
         incarnation: int,
         node_log: NodeLog,
         clock: Clock,
@@ -100,8 +103,8 @@ class Node:
         first_start: bool,
     ) -> None:
         self.config = config
-        self.cluster = cluster
-        self.node_id = node_id
+        self.cluster = cluster = standing.roster.map()
+        self.node_id = node_id = standing.node_id
         self.incarnation = incarnation
         self.group_of_slot = cluster.group_of_slot
         self.single_group = len(cluster.groups) == 1
@@ -126,30 +129,18 @@ class Node:
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
-        self._snapshots = Snapshots(
-            self,
-            store,
-            lambda replica: make_applier(replica.group, node_log.group(replica.group.group_id)),
-        )
+        self.hosting = Hosting(self, standing, node_log, store, make_applier, rng)
+        self._snapshots = Snapshots(self, store, self.hosting.make_applier)
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
         self.liveness = Liveness(node_id, self._supports, incarnation=incarnation)
-        for group in cluster.groups:
-            replica = None
-            if node_id in group.voters:
-                replica = open_replica(
-                    self,
-                    group,
-                    node_log.group(group.group_id),
-                    store=store,
-                    make_applier=make_applier,
-                    random=rng.random,
-                    seed=lambda: rng.getrandbits(64),
-                    first_start=first_start,
-                )
+        for group in (topology_group(standing.roster.topology), *cluster.groups):
+            replica = self.hosting.open(group, first_start=first_start)
+            if replica is not None:
                 self.replicas[group.group_id] = replica
             self.lanes[group.group_id] = Lane(self, group, replica)
         self._log.flush()  # what was put right when they were opened
+        self.steering = Steering(self, standing)
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
             **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
             Pong: self._on_pong,
@@ -209,7 +200,7 @@ class Node:
             replica.raft.peer_lost(peer)
             if replica.raft.leader_id == peer:
                 replica.raft.leader_lost(now)
-                self._after_step(replica)
+                self.stepped(replica)
         self._touched.update(self.lanes.values())
 
     def on_durable(self) -> None:
@@ -237,6 +228,7 @@ class Node:
             self._balanced_ms = now
             if not self.stopping and now - self.started_ms >= SETTLED_MS:
                 self._leadership.balance()
+        self.steering.tick(now)
 
     # ---- the cycle ----
 
@@ -295,24 +287,28 @@ class Node:
         while gated and gated[0][0] <= durable_lsn:
             _lsn, replica, output = gated.popleft()
             group = replica.group.group_id
+            if self.replicas.get(group) is not replica:
+                continue  # it was dropped meanwhile
             for peer, message in output.gated:
                 self.send(peer, group, message)
             if output.wrote:
                 replica.raft.durable(*output.stable)
-                self._after_step(replica)
+                self.stepped(replica)
 
     def _apply(self) -> bool:
         applying, self._applying = self._applying, set()
         for lane in applying:
             if lane.apply():
                 self._applying.add(lane)
+            if lane.group_id == TOPOLOGY_GROUP:
+                self.steering.applied()
         reading, self._reading = self._reading, set()
         for lane in reading:
             if not lane.confirm_reads():
                 self._asking.discard(lane)
         return bool(self._applying)
 
-    def _after_step(self, replica: Replica) -> None:
+    def stepped(self, replica: Replica) -> None:
         """Notice what a step changed: leadership, commit, something to send."""
         group = replica.group.group_id
         lane = self.lanes[group]
@@ -341,35 +337,55 @@ class Node:
 
     def _on_raft(self, peer: int, group: int, message: Any) -> None:
         replica = self.replicas.get(group)
+        if replica is None and isinstance(message, AppendEntries):
+            replica = self.hosting.host(group)
         if replica is not None:
             replica.raft.step(peer, message, self.now_ms())
-            self._after_step(replica)
+            self.stepped(replica)
 
     def _on_install_snapshot(self, peer: int, group: int, message: InstallSnapshot) -> None:
-        replica = self.replicas.get(group)
+        replica = self.replicas.get(group) or self.hosting.host(group)
         if replica is not None:
             if replica.raft.on_install_snapshot(peer, message, self.now_ms()):
                 self._snapshots.on_chunk(peer, replica, message)
-            self._after_step(replica)
+            self.stepped(replica)
 
     def _on_install_snapshot_reply(self, peer: int, group: int, message: InstallSnapshotReply) -> None:
         replica = self.replicas.get(group)
         if replica is not None:
             if replica.raft.on_install_snapshot_reply(peer, message, self.now_ms()):
                 self._snapshots.on_reply(peer, group, message)
-            self._after_step(replica)
+            self.stepped(replica)
 
-    def install(self, replica: Replica, applier: Applier, configuration: Configuration, term: int) -> bool:
-        """Put a snapshot, which is durable, in the place of a replica's state; False if it came too late."""
-        group, index = replica.group.group_id, applier.applied_index
-        if self.replicas.get(group) is not replica or not replica.raft.restore(index, term, configuration):
-            return False
+    # ---- replicas that come and go ----
+
+    def replace_state(self, replica: Replica, applier: Applier) -> None:
+        """A snapshot was installed: `applier` is the replica's state from now on."""
         self._snapshots.cancel(replica)
         replica.applier = applier
         self.installed += 1
-        self.lanes[group].installed()
-        self._after_step(replica)
-        return True
+        lane = self.lanes[replica.group.group_id]
+        lane.installed()
+        if lane.group_id == TOPOLOGY_GROUP:
+            self.steering.applied()
+        self.stepped(replica)
+
+    def dismiss(self, replica: Replica) -> None:
+        """A group has no replica here any more."""
+        group = replica.group.group_id
+        lane = self.lanes[group]
+        self._snapshots.cancel(replica)
+        self._log.flush()
+        del self.replicas[group]
+        self._stepped.discard(replica)
+        self._applying.discard(lane)
+        lane.dropped()
+        self.liveness.unlead(group)
+        self.liveness.recheck(group)
+
+    def objection(self, command: Command) -> Refused | None:
+        """Why a command on the topology should not be put to its group now; None: put it."""
+        return self.steering.objection(command)
 
     def _on_liveness(self, peer: int, _group: int, message: Any) -> None:
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
@@ -392,7 +408,7 @@ class Node:
             raft = replica.raft
             if raft.next_deadline_ms() <= now:
                 raft.tick(now)
-                self._after_step(replica)
+                self.stepped(replica)
                 if replica.parts:  # they may have waited for a hand-over that was given up
                     self._touched.add(self.lanes[replica.group.group_id])
 
@@ -406,7 +422,7 @@ class Node:
             if replica.leads:
                 contact = self.liveness.quorum_contact(group, replica.raft.configuration)
                 replica.raft.quorum_contact(contact, now)
-                self._after_step(replica)
+                self.stepped(replica)
         offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
         self.wall_offset_ms = offsets[(len(offsets) - 1) // 2]
 
@@ -431,7 +447,7 @@ class Node:
         """Hand a group that this node leads to another voter."""
         replica = self.replicas[group.group_id]
         replica.raft.transfer(target, self.now_ms())
-        self._after_step(replica)
+        self.stepped(replica)
 
     def hand_over(self) -> bool:
         """For a graceful stop: hand every led group to a living voter; True once none is left."""
@@ -505,10 +521,6 @@ class Node:
     def hold(self, lane: Lane) -> None:
         """Pump this lane again very soon: it gathers requests."""
         self._held.add(lane)
-
-    def stepped(self, replica: Replica) -> None:
-        """Something was done to a replica's core: let the next flush see what follows."""
-        self._after_step(replica)
 
     def touch(self, lane: Lane) -> None:
         """Let the next flush pump this lane."""

@@ -144,7 +144,7 @@ class Receiving:
         assert header is not None
         if self._store.add(header, arrival.writing.path, arrival.offset):
             configuration = Configuration.decode(header.configuration)
-            if self._node.install(replica, arrival.loading.applier, configuration, header.term):
+            if self._node.hosting.install(replica, arrival.loading.applier, configuration, header.term):
                 log.info("group %d: installed the snapshot of entry %d", group, header.index)
         self._reply(arrival.peer, group, arrival.message, arrival.offset, done=True)
 

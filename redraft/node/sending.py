@@ -70,7 +70,7 @@ class Sending:
         if (group, peer) in self._transfers:
             self._end(group, peer)
         snapshot = self._store.newest.get(group)
-        if snapshot is None or snapshot.index < replica.raft.log.first_index - 1:
+        if snapshot is None or snapshot.index < replica.raft.progress[peer].snapshot_index:
             return False
         try:
             reading = self._store.open(snapshot)

@@ -175,7 +175,8 @@ class Snapshots:
     def _news(self, replica: Replica) -> bool:
         """Whether a replica has applied something that its newest snapshot has not."""
         known = self._store.newest.get(replica.group.group_id)
-        return replica.applier.applied_index > (known.index if known is not None else 0)
+        reached = replica.applier.applied_index > (known.index if known is not None else 0)
+        return reached and not replica.raft.is_blank
 
     def _write_on(self, making: Making) -> None:
         writing = self._writing

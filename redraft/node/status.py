@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from redraft.control.topology import TOPOLOGY_GROUP
 from redraft.raft.core import Role
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def status_of(node: Node) -> dict[str, Any]:
         "disk_full": not node.has_room(0),
         "clock_offset_ms": round(node.wall_offset_ms, 1),
         "nodes": [_node_status(node, member.node_id) for member in node.cluster.members],
-        "groups": [_group_status(node, lane) for lane in node.lanes.values()],
+        "groups": [_group_status(node, node.lanes[group.group_id]) for group in node.cluster.groups],
+        "topology": _group_status(node, node.lanes[TOPOLOGY_GROUP]),
     }
 
 
@@ -48,8 +50,14 @@ def _node_status(node: Node, node_id: int) -> dict[str, Any]:
         "peer_port": member.peer_port,
         "alive": linked,
         "rtt_ms": round(rtt, 3),
-        "leads": sum(node.leader_of(group) == node_id for group in node.lanes),
+        "leads": sum(node.leader_of(group.group_id) == node_id for group in node.cluster.groups),
+        "leaving": _is_leaving(node, node_id),
     }
+
+
+def _is_leaving(node: Node, node_id: int) -> bool:
+    record = node.steering.roster.topology.node(node_id)
+    return record is not None and record.leaving
 
 
 def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
@@ -58,6 +66,7 @@ def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
         "id": group.group_id,
         "slots": [list(pair) for pair in group.slots],
         "voters": list(group.voters),
+        "moving": node.steering.is_moving(group.group_id),
         "leader": node.leader_of(group.group_id),
     }
     if replica is None:
@@ -66,6 +75,7 @@ def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
     return status | {
         "role": raft.role.name.lower(),
         "term": raft.term,
+        "configuration": raft.configuration._asdict(),
         "commit_index": raft.commit_index,
         "applied_index": applier.applied_index,
         "last_index": raft.last_index,
@@ -88,16 +98,17 @@ def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
 
 def info_of(node: Node) -> dict[str, dict[str, object]]:
     """Return INFO's fields by section: sums over the replicas here, and a line per group under `raft`."""
-    appliers = [replica.applier for replica in node.replicas.values()]
+    replicas = {group: replica for group, replica in node.replicas.items() if group != TOPOLOGY_GROUP}
+    appliers = [replica.applier for replica in replicas.values()]
     keyspaces = [applier.keyspace for applier in appliers]
     raft: dict[str, object] = {
         "raft_node_id": node.node_id,
-        "raft_groups": len(node.lanes),
-        "raft_groups_led": sum(replica.leads for replica in node.replicas.values()),
+        "raft_groups": len(node.cluster.groups),
+        "raft_groups_led": sum(replica.leads for replica in replicas.values()),
         "raft_peers_connected": sum(1 for _peer in node.linked()),
         "raft_clock_offset_ms": round(node.wall_offset_ms, 1),
     }
-    for group_id, replica in node.replicas.items():
+    for group_id, replica in replicas.items():
         core = replica.raft
         raft[f"raft_group_{group_id}"] = (
             f"role={core.role.name.lower()},leader={core.leader_id},term={core.term},"

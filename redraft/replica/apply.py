@@ -16,7 +16,7 @@ from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import Keyspace
 from redraft.raft.log import LogView
 from redraft.raft.types import EntryKind
-from redraft.replica.part import decode_header, decode_parts
+from redraft.replica.part import Part, decode_header, decode_parts
 from redraft.replica.sessions import Sessions
 
 log = logging.getLogger("redraft.replica")
@@ -80,11 +80,15 @@ class Applier:
                 continue
             replies = session.replies.get(part.sequence)
             if replies is None:
-                replies = execute_batch(context, part.commands, part.marks)
+                replies = self._execute(part)
                 session.replies[part.sequence] = replies
             answers.append(Answer(part.origin, part.incarnation, part.sequence, replies))
         if context.bugs:
             self._tell_bugs(f"entry {self.applied_index + 1}")
+
+    def _execute(self, part: Part) -> list[bytes]:
+        """Execute a part's commands in the entry that is being applied; one reply for each."""
+        return execute_batch(self._context, part.commands, part.marks)
 
     def _apply_expire(self, payload: bytes) -> None:
         header = decode_header(payload)

@@ -55,6 +55,11 @@ class Replica:
         return self.raft.role is Role.LEADER
 
     @property
+    def votes(self) -> bool:
+        """Whether this node counts in the group: a learner may still be far behind."""
+        return self.raft.configuration.is_voter(self.raft.node_id)
+
+    @property
     def proposes(self) -> bool:
         """Whether parts may become entries here and now."""
         return self.clock is not None and not self.raft.transferring_to

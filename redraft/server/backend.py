@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from redraft.base.config import Config
+from redraft.control.topology import Command, Refused
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import Group, Member
 
@@ -44,6 +45,10 @@ class Node(Protocol):
     @property
     def overloaded(self) -> bool:
         """While true no client's socket is read."""
+        ...
+
+    def objection(self, command: Command) -> Refused | None:
+        """Why a command on the topology should not be put to its group now, None: put it."""
         ...
 
     def submit(self, request: Request) -> None:

@@ -20,9 +20,12 @@ from redraft.base.config import Config
 from redraft.base.errors import RedraftError
 from redraft.base.limits import TICK_MS
 from redraft.commands.keyspace import Keyspace
+from redraft.control.topology import founding_topology
 from redraft.engine.hash import HashEngine
 from redraft.node.driver import IDLE_TICK_MS
 from redraft.node.node import LIVENESS_GROUP, Next, Node
+from redraft.node.roster import Roster
+from redraft.node.standing import Standing
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.replica.request import Request
@@ -30,6 +33,7 @@ from redraft.simulation.agenda import MS, Agenda
 from redraft.simulation.checks import Checks
 from redraft.simulation.clock import SimulatedClock
 from redraft.simulation.disk import SimulatedFiles
+from redraft.simulation.memory import SimulatedMemory
 from redraft.simulation.network import Link, Message
 from redraft.simulation.trace import Trace, told
 from redraft.snapshot.store import Store
@@ -89,7 +93,7 @@ class World(Protocol):
 class Machine:
     """Disk, clocks, and what is remembered from start to start."""
 
-    __slots__ = ("clock", "disk_us", "files", "incarnation", "number", "process", "rng")
+    __slots__ = ("clock", "disk_us", "files", "incarnation", "memory", "number", "process", "rng")
 
     def __init__(self, number: int, clock: SimulatedClock, rng: random.Random) -> None:
         self.number = number
@@ -98,6 +102,7 @@ class Machine:
         self.files = SimulatedFiles(random.Random(rng.getrandbits(64)))
         self.disk_us = (50, 1000)
         """How long a write with its sync takes."""
+        self.memory = SimulatedMemory()
         self.incarnation = 0
         self.process: Process | None = None
 
@@ -157,8 +162,7 @@ class Process:
         self.worker = _Worker(files)
         self.node = Node(
             world.config,
-            world.map,
-            self.number,
+            self._standing(),
             machine.incarnation,
             _WatchedLog(self, world.checks),
             machine.clock,
@@ -169,6 +173,18 @@ class Process:
         )
         self._disk_soon()
         self._agenda.after(rng.randrange(TICK_MS * MS), self._tick)
+
+    def _standing(self) -> Standing:
+        """What the node knows of its cluster: the first configuration, and what it remembers."""
+        first, memory = self._world.map, self.machine.memory
+        memory.effect = self.effect
+        member = first.member(self.number)
+        founding = founding_topology(first, self._world.config.replication_factor)
+        roster = Roster(first.cluster_id, member.address, founding, first.members)
+        if memory.topology is not None:
+            roster.update(memory.topology)
+        ports = (member.primary_port, member.replica_port, member.peer_port)
+        return Standing(self.number, founding, roster, memory, ports)
 
     def _views(self) -> list[tuple[int, LogView]]:
         log = self.log

@@ -28,6 +28,6 @@ def test_transfer_leaves_alone_what_is_as_it_should_be() -> None:
 def test_successor_is_the_living_voter_with_the_longest_log() -> None:
     """A graceful stop hands over where the least has to be sent first."""
     match = {2: 10, 3: 20}
-    assert choose_successor(1, GROUPS[0], match.__getitem__, lambda _node: True) == 3
-    assert choose_successor(1, GROUPS[0], match.__getitem__, lambda node: node == 2) == 2
-    assert choose_successor(1, GROUPS[0], match.__getitem__, lambda _node: False) == 0
+    assert choose_successor(1, (1, 2, 3), match.__getitem__, lambda _node: True) == 3
+    assert choose_successor(1, (1, 2, 3), match.__getitem__, lambda node: node == 2) == 2
+    assert choose_successor(1, (1, 2, 3), match.__getitem__, lambda _node: False) == 0

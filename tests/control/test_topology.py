@@ -129,7 +129,7 @@ def test_ids_are_never_used_again() -> None:
 
 
 def test_remove_puts_the_least_loaded_node_in_the_place() -> None:
-    """Each group keeps its number of replicas, and the preferred leader's place is taken over."""
+    """Each group keeps its number of replicas, and leaders stay spread evenly."""
     machine = Machine(founded())
     machine.do(join(11))
     machine.do(join(12))
@@ -137,6 +137,16 @@ def test_remove_puts_the_least_loaded_node_in_the_place() -> None:
     assert machine.voters(1) == (4, 2, 3)
     assert machine.voters(2) == (2, 3, 5)
     assert machine.voters(3) == (3, 4, 2)
+
+
+def test_remove_of_several_nodes_leaves_leaders_spread() -> None:
+    """Five nodes become three: each is the preferred leader of one of three groups."""
+    machine = Machine(founded())
+    machine.do(join(11))
+    machine.do(join(12))
+    machine.do(Remove(2))
+    machine.do(Remove(3))
+    assert sorted(machine.voters(group)[0] for group in (1, 2, 3)) == [1, 4, 5]
 
 
 def test_remove_without_a_replacement_leaves_fewer_replicas() -> None:

@@ -17,8 +17,13 @@ from redraft.base.address import Address
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
 from redraft.commands.keyspace import Keyspace
+from redraft.control.applier import topology_of
+from redraft.control.topology import Command, Join, Topology, founding_topology
 from redraft.engine.hash import HashEngine
 from redraft.node.node import Next, Node
+from redraft.node.roster import Roster
+from redraft.node.standing import Standing
+from redraft.node.steering import Change
 from redraft.raft.log import CompactedError, LogView
 from redraft.raft.types import Entry, EntryKind, HardState
 from redraft.replica.apply import Applier
@@ -208,6 +213,30 @@ class BottleClock:
         return 1_700_000_000_000.0 + self.cluster.now + self.offset_ms
 
 
+class Memory:
+    """What a node keeps on disk besides its log and its snapshots: durable at once."""
+
+    def __init__(self) -> None:
+        self.dropped: set[int] = set()
+        self.topology: Topology | None = None
+
+    def drop(self, group: int) -> None:
+        self.dropped.add(group)
+
+    def undrop(self, group: int) -> None:
+        self.dropped.discard(group)
+
+    def save_topology(self, topology: Topology) -> None:
+        self.topology = topology
+
+
+def member_of(number: int) -> Member:
+    """The member of that number."""
+    return Member(
+        number, f"{number:040x}", "127.0.0.1", 7000 + number, 8000 + number, 9000 + number, 17000 + number
+    )
+
+
 @dataclass
 class Cluster:
     """Nodes 1..n; `settings` go into each Config."""
@@ -223,6 +252,7 @@ class Cluster:
         self.disks = {number: Disk() for number in range(1, self.size + 1)}
         self.clocks = {number: BottleClock(self) for number in range(1, self.size + 1)}
         self.nodes: dict[int, Node] = {}
+        self.memories = {number: Memory() for number in self.disks}
         self.snapshot_files = {number: FaultyFiles(self.seed + number) for number in self.disks}
         self.workers: dict[int, Worker] = {}
         self.links: dict[tuple[int, int], Link] = {}
@@ -231,18 +261,7 @@ class Cluster:
         self.incarnations = dict.fromkeys(self.disks, 0)
         self.sessions = 0
         ports = [Address("127.0.0.1", 7000 + number) for number in self.disks]
-        members = [
-            Member(
-                number,
-                f"{number:040x}",
-                "127.0.0.1",
-                7000 + number,
-                8000 + number,
-                9000 + number,
-                17000 + number,
-            )
-            for number in self.disks
-        ]
+        members = [member_of(number) for number in self.disks]
         self.config = Config(listen=ports[0], cluster=tuple(ports), groups=self.groups, **self.settings)
         self.map = first_map(
             "bottle", members, groups=self.groups, replication_factor=self.config.replication_factor
@@ -272,8 +291,7 @@ class Cluster:
         worker = self.workers[number] = Worker(threaded=False)
         node = Node(
             self.config,
-            self.map,
-            number,
+            self.standing(number),
             self.incarnations[number],
             self.disks[number],
             self.clocks[number],
@@ -284,6 +302,38 @@ class Cluster:
         )
         self.nodes[number] = node
         return node
+
+    def standing(self, number: int) -> Standing:
+        """What a node knows of its cluster when it starts."""
+        member = member_of(number)
+        memory = self.memories[number]
+        founding = founding_topology(self.map, self.config.replication_factor)
+        roster = Roster("bottle", member.address, founding, self.map.members)
+        if memory.topology is not None:
+            roster.update(memory.topology)
+        ports = (member.primary_port, member.replica_port, member.peer_port)
+        return Standing(number, founding, roster, memory, ports)
+
+    def join(self, at: int) -> int:
+        """Make one more node a member by asking a member, and start it; returns its number."""
+        number = max(self.disks) + 1
+        new = member_of(number)
+        reply = self.change(at, Join(new.hex_id, new.host, new.client_port, 0, 0, 0))
+        self.disks[number] = Disk()
+        self.clocks[number] = BottleClock(self)
+        self.memories[number] = Memory()
+        self.memories[number].topology = topology_of(reply)
+        self.snapshot_files[number] = FaultyFiles(self.seed + number)
+        self.incarnations[number] = 0
+        self.start(number)
+        return number
+
+    def change(self, at: int, command: Command) -> bytes:
+        """Put a command to the topology group by way of a node, and let time pass until it is answered."""
+        replies: list[bytes] = []
+        self.nodes[at].submit(Change(command, replies.append))
+        assert self.run(20_000, until=lambda: bool(replies)), "no answer"
+        return replies[0]
 
     def crash(self, number: int) -> None:
         """kill -9 and a power cut: what was not synced is gone, links break."""

@@ -11,6 +11,8 @@ from redraft.base.config import Config
 from redraft.commands.context import Context
 from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import Keyspace
+from redraft.control.applier import decode_requests
+from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused, decode_command
 from redraft.engine.hash import HashEngine
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
@@ -58,6 +60,8 @@ class FakeNode:
         self.submitted: list[tuple[int, bytes, int, bool]] | None = None
         self.clock_ms = 1000.0
         self.contexts = contexts if contexts is not None else keyspaces(self.map)
+        self.refusal: Refused | None = None
+        self.topology_commands: list[Command] = []
 
     @property
     def members(self) -> Sequence[Member]:
@@ -66,6 +70,9 @@ class FakeNode:
     @property
     def groups(self) -> Sequence[Group]:
         return self.map.groups
+
+    def objection(self, _command: Command) -> Refused | None:
+        return self.refusal
 
     def submit(self, request: Request) -> None:
         if self.submitted is not None:
@@ -76,6 +83,10 @@ class FakeNode:
             self.carry_out(request)
 
     def carry_out(self, request: Request) -> None:
+        if request.group == TOPOLOGY_GROUP:
+            self.topology_commands += map(decode_command, decode_requests(request.data))
+            request.complete([b":7\r\n"])
+            return
         context = self.contexts[request.group]
         context.begin(now_ms=NOW_UNIX_MS, write=True)
         request.complete(execute_batch(context, request.data, [(request.count, request.proto)]))

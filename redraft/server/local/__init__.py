@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redraft.server.local import client, cluster, command, config, info, keyspace, session
+from redraft.server.local import client, cluster, command, config, info, keyspace, membership, session
 from redraft.server.local.containers import container
 from redraft.server.local.outcome import Handler
 
@@ -14,7 +14,7 @@ HANDLERS: dict[bytes, Handler] = {
     b"command": container(b"command", command.SUBCOMMANDS, alone=command.everything),
     b"config": container(b"config", config.SUBCOMMANDS),
     b"info": info.info,
-    b"redraft": container(b"redraft", info.SUBCOMMANDS),
+    b"redraft": container(b"redraft", {**info.SUBCOMMANDS, **membership.SUBCOMMANDS}),
 }
 """By lower-case name.  Each is called with a number of arguments that the table accepts."""
 

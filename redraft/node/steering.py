@@ -1,0 +1,229 @@
+"""The part of a node that follows the topology, and brings the groups it leads to their placements.
+
+Follows: whenever the topology group has applied something here, the roster, the node's map and the links
+follow, and replicas that the topology says have settled elsewhere are dropped.  Brings: whoever leads a group
+takes its next step (`control.reconcile`), says when it has settled, and, for the topology group, forgets
+nodes that have no part in anything any more.  All of it is looked at again and again, so that
+nothing depends on one look, one request or one leader.
+
+Must not know how a change is replicated (the core does) or where a topology is kept (`Memory`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from redraft.control.admission import objection
+from redraft.control.applier import TopologyApplier, encode_request, reason_of
+from redraft.control.reconcile import is_settled, next_step, within_reach
+from redraft.control.topology import (
+    TOPOLOGY_GROUP,
+    Announce,
+    Command,
+    Forget,
+    GroupRecord,
+    Refused,
+    Settled,
+    Topology,
+    may_forget,
+    topology_placement,
+)
+from redraft.control.view import topology_group
+from redraft.node.standing import Standing
+from redraft.raft.progress import ProgressState
+from redraft.replica.request import Request
+
+if TYPE_CHECKING:
+    from redraft.node.node import Node
+    from redraft.raft.core import Raft
+    from redraft.replica.replica import Replica
+
+STEER_MS: Final = 100.0
+"""How often a node looks at what it should do next for groups that move."""
+LOOK_MS: Final = 5000.0
+"""How often it looks at all its groups: there should be nothing to do for those that don't move."""
+CAUGHT_UP_ENTRIES: Final = 64
+"""A learner that lacks no more entries than this may become a voter: the rest is there in a moment."""
+
+log = logging.getLogger("redraft.node")
+
+
+class Change(Request):
+    """A command of this node's own to the topology group."""
+
+    __slots__ = ("_then",)
+
+    def __init__(self, command: Command, then: Callable[[bytes], None]) -> None:
+        super().__init__(TOPOLOGY_GROUP, encode_request(command), 1, 2, write=True)
+        self._then = then
+
+    def complete(self, replies: list[bytes]) -> None:
+        """Pass the reply on."""
+        self._then(replies[0])
+
+
+class Steering:
+    """One node's dealings with the topology."""
+
+    __slots__ = (
+        "_asked",
+        "_looked_ms",
+        "_memory",
+        "_moving",
+        "_node",
+        "_ports",
+        "_records",
+        "_steered_ms",
+        "changed",
+        "removed",
+        "roster",
+    )
+
+    def __init__(self, node: Node, standing: Standing) -> None:
+        self._node = node
+        self._memory = standing.memory
+        self._ports = standing.ports
+        self._asked: set[Command] = set()
+        self._steered_ms = self._looked_ms = 0.0
+        self.roster = standing.roster
+        self._records: dict[int, GroupRecord] = {}
+        self._moving: list[int] = []
+        self.removed = False
+        """The topology has no place for this node any more."""
+        self.changed: Callable[[], None] = _nobody_listens
+        """Called when the members may be others than before."""
+        self._take(self.roster.topology)
+
+    # ---- following ----
+
+    def applied(self) -> None:
+        """The topology group has applied something here (or a snapshot of it was installed)."""
+        applier = self._node.replicas[TOPOLOGY_GROUP].applier
+        assert isinstance(applier, TopologyApplier)
+        topology = applier.topology
+        if self.roster.update(topology):
+            self._memory.save_topology(topology)
+            log.info("topology of epoch %d: %d nodes", topology.epoch, len(topology.nodes))
+            self._take(topology)
+            self._show(topology)
+            self.changed()
+
+    def _show(self, topology: Topology) -> None:
+        """Let the node have the map of a topology."""
+        node, cluster = self._node, self.roster.map()
+        node.cluster, node.group_of_slot = cluster, cluster.group_of_slot
+        for group in (topology_group(topology), *cluster.groups):
+            node.lanes[group.group_id].group = group
+            if group.group_id in node.replicas:
+                node.replicas[group.group_id].group = group
+
+    def _take(self, topology: Topology) -> None:
+        self._records = {record.group_id: record for record in topology.groups}
+        self._moving = [record.group_id for record in topology.groups if record.moving]
+        self.removed = topology.was_removed(self._node.node_id)
+        self._looked_ms = 0.0
+
+    def hosts(self, group: int) -> bool:
+        """Whether a replica of a group that a leader speaks of may be made here."""
+        record = self._records.get(group)
+        return record is not None and self._node.node_id in record.voters
+
+    def is_moving(self, group: int) -> bool:
+        """Whether a group's replicas are still on their way to where they should stand."""
+        return group in self._moving
+
+    def objection(self, command: Command) -> Refused | None:
+        """Why a command should not be put to the topology group now, None when nothing speaks against it."""
+        own, linked = self._node.node_id, self._node.linked()
+        return objection(self.roster.topology, command, lambda node: node == own or node in linked)
+
+    # ---- steering ----
+
+    def tick(self, now_ms: float) -> None:
+        """Take the steps that are due: of groups that move often, of the others now and then."""
+        if now_ms - self._steered_ms < STEER_MS:
+            return
+        self._steered_ms = now_ms
+        topology = self.roster.topology
+        self._announce(topology)
+        replicas = self._node.replicas
+        self._steer_topology(topology, replicas[TOPOLOGY_GROUP])
+        everything = now_ms - self._looked_ms >= LOOK_MS
+        if everything:
+            self._looked_ms = now_ms
+        for group in list(self._records) if everything else self._moving:
+            if group in replicas:
+                self._steer(self._records[group], replicas[group])
+
+    def _announce(self, topology: Topology) -> None:
+        own = topology.node(self._node.node_id)
+        if own is not None and (own.primary_port, own.replica_port, own.peer_port) != self._ports:
+            self._put(Announce(own.node_id, *self._ports))
+
+    def _steer(self, record: GroupRecord, replica: Replica) -> None:
+        node, raft = self._node, replica.raft
+        if node.node_id not in record.voters and not record.moving and not replica.leads:
+            log.info("group %d has settled elsewhere: its replica here is dropped", record.group_id)
+            node.hosting.drop(replica)
+        elif replica.leads:
+            self._step(replica, record.voters, ())
+            if record.moving and raft.is_settled and is_settled(raft.configuration, record.voters):
+                self._put(Settled(record.group_id, record.placed))
+
+    def _steer_topology(self, topology: Topology, replica: Replica) -> None:
+        if not replica.leads:
+            return
+        raft = replica.raft
+        wanted, _others = topology_placement(topology)
+        voters = within_reach(wanted, raft.configuration, lambda each: _caught_up(raft, each))
+        learners = [node.node_id for node in topology.nodes if node.node_id not in voters]
+        self._step(replica, voters, learners)
+        if raft.is_settled:
+            for node in topology.nodes:
+                if may_forget(topology, node.node_id) and not raft.configuration.is_voter(node.node_id):
+                    self._put(Forget(node.node_id))
+
+    def _step(self, replica: Replica, voters: tuple[int, ...], learners: tuple[int, ...] | list[int]) -> None:
+        raft = replica.raft
+        if not raft.may_change:
+            return
+        step = next_step(raft.configuration, voters, learners, lambda each: _caught_up(raft, each))
+        if step is not None:
+            log.info(
+                "group %d: changing to voters %s%s",
+                replica.group.group_id,
+                ", ".join(map(str, step.voters)),
+                f", learners {', '.join(map(str, step.learners))}" if step.learners else "",
+            )
+            raft.change(step.voters, step.learners)
+            self._node.stepped(replica)
+
+    def _put(self, command: Command) -> None:
+        """Put a command to the topology group, unless it is on its way already."""
+        if command in self._asked or self._node.stopping:
+            return
+        self._asked.add(command)
+
+        def then(reply: bytes) -> None:
+            self._asked.discard(command)
+            reason = reason_of(reply)
+            if reason is not None:
+                log.debug("%s: %s", command, reason)
+
+        self._node.submit(Change(command, then))
+
+
+def _caught_up(raft: Raft, node_id: int) -> bool:
+    progress = raft.progress.get(node_id)
+    return (
+        progress is not None
+        and progress.reachable
+        and progress.state is ProgressState.REPLICATE
+        and progress.match_index + CAUGHT_UP_ENTRIES >= raft.last_index
+    )
+
+
+def _nobody_listens() -> None:
+    """Until somebody does."""
