@@ -124,7 +124,7 @@ def _campaign(seeds: Iterable[int], count: int | None, shape: Shape, jobs: int) 
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
         finally:
-            results.close()  # type: ignore[attr-defined]  # a generator
+            results.close()
     for finding in totals.findings:
         click.echo(f"seed {finding.seed} failed: {finding.what}", err=True)
         click.echo(f"replay it with: {_command(finding.seed, shape)}", err=True)

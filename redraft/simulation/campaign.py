@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from itertools import islice
 from multiprocessing import get_context
 
 from redraft.simulation.checks import ViolationError
+from redraft.simulation.mutations import mutated
 from redraft.simulation.run import Run, Shape, Summary
 
 AHEAD = 4
@@ -87,7 +88,7 @@ def run_seed(seed: int, shape: Shape) -> Summary | Finding:
             gc.collect()
 
 
-def run_seeds(seeds: Iterable[int], shape: Shape, *, jobs: int) -> Iterator[Summary | Finding]:
+def run_seeds(seeds: Iterable[int], shape: Shape, *, jobs: int) -> Generator[Summary | Finding]:
     """Run many seeds, `jobs` at a time; results come as they are ready.  Close it to stop early."""
     run = partial(run_seed, shape=shape)
     if jobs == 1:
@@ -107,3 +108,18 @@ def run_seeds(seeds: Iterable[int], shape: Shape, *, jobs: int) -> Iterator[Summ
                     yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def hunt(mutation: str, seeds: Iterable[int], shape: Shape, *, jobs: int) -> tuple[int, Finding | None]:
+    """Break the code and run seeds until one shows it: how many it took, and what was found."""
+    tried = 0
+    with mutated(mutation):
+        results = run_seeds(seeds, shape, jobs=jobs)
+        try:
+            for result in results:
+                tried += 1
+                if isinstance(result, Finding):
+                    return tried, result
+        finally:
+            results.close()
+    return tried, None

@@ -14,7 +14,7 @@ nothing but reading: durability is held against what recovery finds after each c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from redraft.raft.core import Role
@@ -90,6 +90,7 @@ class Checks:
         self.chosen: dict[int, list[int]] = {}
         """group -> the terms of its chosen entries, from index 1 on."""
         self.leader_of: dict[tuple[int, int], int] = {}
+        self.on_elected: Callable[[int, int], None] = lambda _number, _group: None
         self._entries: dict[int, dict[tuple[int, int], tuple[int, Entry]]] = {}
         self._nodes: dict[int, _NodeMemory] = {}
 
@@ -220,11 +221,19 @@ class Checks:
                 must(now.applied_index >= before.applied_index, f"{who}: applied_index fell")
             if now.role is Role.LEADER and (before is None or before[:2] != now[:2]):
                 self._elected(number, group, now.term, memory.logs.get(group, EMPTY))
+            if before is not None and before.role is now.role is Role.LEADER and before.term == now.term:
+                committed = memory.logs.get(group, EMPTY).term(now.commit_index)
+                must(
+                    now.commit_index == before.commit_index or committed == now.term,
+                    f"{who} leads in term {now.term} and counted copies of an entry of term {committed}",
+                )
             known = before.commit_index if before is not None else 0
             if now.commit_index > known:
                 self._committed(number, group, replica, known, memory.logs.get(group, EMPTY))
 
     def _elected(self, number: int, group: int, term: int, log: LogState) -> None:
+        if (group, term) not in self.leader_of:
+            self.on_elected(number, group)
         leader = self.leader_of.setdefault((group, term), number)
         must(leader == number, f"group {group} has two leaders in term {term}: {leader} and {number}")
         chosen = self.chosen.get(group, [])

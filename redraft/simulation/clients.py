@@ -23,8 +23,9 @@ from redraft.simulation.machine import Process
 
 REFUSALS = (b"-CLUSTERDOWN", b"-TRYAGAIN", b"-MISCONF", b"-OOM")
 """What promises that a command had no effect."""
-PATIENCE_US = 4_000 * MS
-"""After that a client closes its connection and goes on without an answer."""
+SHOWN_BYTES = 200
+PROBE = 100
+"""Numbers from here on are those of clients that ask once."""
 Done = Callable[[bytes], None]
 Command = tuple[list[bytes], Done]
 
@@ -52,11 +53,35 @@ class Pipeline(Request):
 class Client:
     """One connection at a time; a new one is a new session."""
 
-    __slots__ = ("answered", "asked", "number", "process", "reads_only", "session")
+    __slots__ = (
+        "answered",
+        "asked",
+        "number",
+        "once",
+        "patience_us",
+        "process",
+        "reads_only",
+        "restless",
+        "session",
+    )
 
-    def __init__(self, number: int, *, reads_only: bool) -> None:
+    def __init__(
+        self,
+        number: int,
+        *,
+        reads_only: bool = True,
+        restless: float = 0.0,
+        patience_us: int = 5000 * MS,
+        once: bool = False,
+    ) -> None:
         self.number = number
         self.reads_only = reads_only
+        self.restless = restless
+        """How often it goes to another node instead of asking the same again."""
+        self.patience_us = patience_us
+        """After that it closes its connection and goes on without an answer."""
+        self.once = once
+        """Whether it asks one thing only."""
         self.session = 0
         self.process: Process | None = None
         self.asked = 0
@@ -90,12 +115,22 @@ class Clients:
         self._sessions = 0
         self._active = True
         self._writes = rng.choice((0.5, 0.8, 1.0))
+        self._padding = "." * rng.choice((0, 0, 0, 1000, 5000))
+        """Makes values so large that entries travel alone, and segments and caches fill."""
         self.keys = {
             group.group_id: Keys(partial(self._owned, group.group_id)) for group in cluster.map.groups
         }
         for keys in self.keys.values():
             self._begin_empty(keys.expiring)
-        self._clients = [Client(number, reads_only=number % 2 == 0) for number in range(1, count + 1)]
+        self._clients = [
+            Client(
+                number,
+                reads_only=number % 2 == 0,
+                restless=rng.choice((0.02, 0.3, 1.0)),
+                patience_us=rng.choice((300, 1000, 4000)) * MS,
+            )
+            for number in range(1, count + 1)
+        ]
         for client in self._clients:
             self._again(client)
 
@@ -132,7 +167,7 @@ class Clients:
 
     def died(self, process: Process) -> None:
         """Connections to a process end with it: what was not answered stays unknown."""
-        for client in self._clients:
+        for client in list(self._clients):
             if client.process is process:
                 self._hang_up(client)
 
@@ -144,6 +179,9 @@ class Clients:
             self._again(client)
 
     def _again(self, client: Client) -> None:
+        if client.once:
+            self._clients.remove(client)
+            return
         self._cluster.agenda.after(
             self._rng.randrange(self._think_us // 4, 2 * self._think_us), partial(self._ask, client)
         )
@@ -152,7 +190,7 @@ class Clients:
         if not self._active:
             return
         rng = self._rng
-        if client.process is None or not client.process.alive or rng.random() < 0.03:
+        if client.process is None or not client.process.alive or rng.random() < client.restless:
             self._connect(client)
         if client.process is None:
             self._again(client)
@@ -165,8 +203,13 @@ class Clients:
         self.submit(client, client.process, group, commands, write=write)
 
     def _connect(self, client: Client) -> None:
-        alive = self._cluster.processes
-        client.process = self._rng.choice(alive) if alive else None
+        """To any living node, or to where something goes wrong."""
+        cluster, rng = self._cluster, self._rng
+        alive = cluster.processes
+        client.process = rng.choice(alive) if alive else None
+        spot = cluster.machines[cluster.spot].process if cluster.spot else None
+        if spot is not None and rng.random() < 0.4:
+            client.process = spot
         self._sessions += 1
         client.session = self._sessions
 
@@ -185,14 +228,14 @@ class Clients:
         request = Pipeline(group, commands, write=write, answer=answer)
         self._trace(client, f"asks n{process.number} g{group} {_shown(commands)}")
         agenda.after(rng.randrange(20, 500), partial(_arrive, process, request))
-        agenda.after(PATIENCE_US, partial(self._lose_patience, client, number))
+        agenda.after(client.patience_us, partial(self._lose_patience, client, number))
 
     def _take(self, client: Client, number: int, commands: list[Command], replies: list[bytes]) -> None:
         if client.asked != number or client.answered:
             return
         client.answered = True
         self.answered += 1
-        self._trace(client, f"is told {b' '.join(replies)!r}")
+        self._trace(client, f"is told {b' '.join(replies)[:SHOWN_BYTES]!r}")
         for (_arguments, done), reply in zip(commands, replies, strict=True):
             done(reply)
         self._again(client)
@@ -223,16 +266,46 @@ class Clients:
         return self._get(session, rng.choice(keys.registers + keys.expiring + keys.counters + keys.lists))
 
     def read_all(self) -> None:
-        """Ask every living node for every key; nobody asks anything else any more."""
+        """Ask every living node for every key."""
         for process in self._cluster.processes:
-            self._sessions += 1
-            for group, keys in self.keys.items():
-                client = Client(1000 + process.number, reads_only=True)
-                client.process, client.session = process, self._sessions
-                self._clients.append(client)
-                names = keys.registers + keys.counters + keys.lists
-                commands = [self._get(client.session, key) for key in names]
-                self.submit(client, process, group, commands, write=False)
+            self.probe(process.number)
+
+    def probe(self, number: int) -> None:
+        """Let somebody new ask a node for every key, once."""
+        process = self._cluster.machines[number].process
+        if process is None:
+            return
+        self._sessions += 1
+        for group, keys in self.keys.items():
+            client = Client(PROBE + self._sessions, once=True)
+            client.process, client.session = process, self._sessions
+            self._clients.append(client)
+            names = keys.registers + keys.counters + keys.lists
+            commands = [self._get(client.session, key) for key in names]
+            self.submit(client, process, group, commands, write=False)
+
+    def challenge(self, group: int, leader: int, deposed: int) -> None:
+        """A group has a new leader: write there, and read where the old one may not know yet."""
+        if not self._active:
+            return
+        rng, agenda = self._rng, self._cluster.agenda
+        for _ in range(rng.choice((1, 2, 4))):
+            write_us = rng.choice((1, 5, 50, 200)) * rng.randrange(100, MS)
+            agenda.after(write_us, partial(self._write_once, group, leader))
+            agenda.after(write_us + rng.randrange(MS, 20 * MS), partial(self.probe, deposed))
+
+    def _write_once(self, group: int, number: int) -> None:
+        process = self._cluster.machines[number].process
+        if process is None:
+            return
+        self._sessions += 1
+        client = Client(PROBE + self._sessions, once=True)
+        client.process, client.session = process, self._sessions
+        self._clients.append(client)
+        keys = self.keys[group]
+        commands = [self._increment(client.session, key) for key in keys.counters]
+        commands += [self._append(client.session, key) for key in keys.lists]
+        self.submit(client, process, group, commands, write=True)
 
     def _operation(
         self, session: int, key: bytes, kind: Kind, argument: str | int | None
@@ -256,11 +329,11 @@ class Clients:
         return [b"GET", key], self._operation(session, key, Kind.READ, None)[1]
 
     def _set(self, session: int, key: bytes) -> Command:
-        value = f"v{self._moment}"
+        value = f"v{self._moment}{self._padding}"
         return [b"SET", key, value.encode()], self._operation(session, key, Kind.WRITE, value)[1]
 
     def _set_expiring(self, session: int, key: bytes) -> Command:
-        value = f"v{self._moment}"
+        value = f"v{self._moment}{self._padding}"
         operation, done = self._operation(session, key, Kind.WRITE, value)
         deletion, _done = self._operation(-1, key, Kind.WRITE, None)
 
@@ -292,7 +365,7 @@ def _encode(arguments: Sequence[bytes]) -> bytes:
 
 
 def _shown(commands: Sequence[Command]) -> str:
-    return ", ".join(b" ".join(arguments).decode() for arguments, _done in commands)
+    return ", ".join(b" ".join(arguments).decode().rstrip(".") for arguments, _done in commands)
 
 
 def _value(reply: bytes) -> str | int | None:

@@ -22,7 +22,9 @@ from redraft.simulation.trace import Trace
 from redraft.topology.cluster_map import Member, first_map
 
 RESET_US = (0, 2 * MS)
-"""How soon an end notices that the process at the other end is gone: its machine says so."""
+"""How soon an end notices that the process at the other end is gone, when its machine can say so."""
+SILENCE_US = (0, 800 * MS)
+"""How soon when it can't."""
 
 
 class Cluster:
@@ -44,6 +46,8 @@ class Cluster:
         self.network = Network(self.agenda, random.Random(self.rng.getrandbits(64)), self._watch)
         self.on_death: Callable[[Process], None] = lambda _process: None
         self.lives = 0
+        self.spot = 0
+        """The machine where things go wrong now: worth a look."""
         numbers = range(1, nodes + 1)
         ports = tuple(Address("127.0.0.1", 7000 + number) for number in numbers)
         self.config = Config(listen=ports[0], cluster=ports, groups=groups, **(settings or {}))
@@ -109,11 +113,12 @@ class Cluster:
         process.alive = False
         machine.process = None
         lost = machine.files.crash(power=process.fuse_power)
+        silent = process.fuse_power and self.rng.random() < 0.5
         what = f"power cut, {lost} sectors fell back" if process.fuse_power else why
         self.tell(number, what)
         for other in self.machines:
             if other != number:
-                self.network.break_link(number, other, RESET_US)
+                self.network.break_link(number, other, SILENCE_US if silent else RESET_US)
         self.on_death(process)
 
     # ---- links ----
@@ -123,7 +128,9 @@ class Cluster:
         pair = (min(one, other), max(one, other))
         if pair not in self._dialling:
             self._dialling.add(pair)
-            self.agenda.after(self.rng.choice((100, 2 * MS, 20 * MS, 60 * MS)), partial(self._dial, pair))
+            self.agenda.after(
+                self.rng.choice((100, 2 * MS, 20 * MS, 60 * MS, 300 * MS)), partial(self._dial, pair)
+            )
 
     def _dial(self, pair: tuple[int, int]) -> None:
         one, other = (self.machines[number].process for number in pair)
@@ -136,9 +143,9 @@ class Cluster:
         self._dialling.discard(pair)
         self.network.connect(one, other)
 
-    def break_link(self, one: int, other: int) -> None:
+    def break_link(self, one: int, other: int, notice_us_max: int = 300 * MS) -> None:
         """Break the link of two living nodes."""
-        if self.network.break_link(one, other, (0, 300 * MS)):
+        if self.network.break_link(one, other, (0, notice_us_max)):
             self.tell(one, f"its link to n{other} breaks")
 
     # ---- what is asked about it ----

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from redraft.base.config import Config
-from redraft.base.errors import RedraftError
+from redraft.base.errors import DamagedError, RedraftError
 from redraft.base.limits import TICK_MS
 from redraft.commands.keyspace import Keyspace
 from redraft.control.topology import founding_topology
@@ -30,7 +30,7 @@ from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.replica.request import Request
 from redraft.simulation.agenda import MS, Agenda
-from redraft.simulation.checks import Checks
+from redraft.simulation.checks import Checks, must
 from redraft.simulation.clock import SimulatedClock
 from redraft.simulation.disk import SimulatedFiles
 from redraft.simulation.memory import SimulatedMemory
@@ -51,6 +51,8 @@ LOG_OPTIONS = LogOptions(
     read_bytes=64 << 10,
     threads=False,
 )
+CLIENTS, DISK, TIMER = 0, -1, -2
+"""Where an input comes from, beside the numbers of peers: what comes from one place comes in order."""
 TURN_US = 30
 """How long a turn keeps a process busy; what arrives meanwhile shares the next."""
 GATHER_US = 300
@@ -93,7 +95,7 @@ class World(Protocol):
 class Machine:
     """Disk, clocks, and what is remembered from start to start."""
 
-    __slots__ = ("clock", "disk_us", "files", "incarnation", "memory", "number", "process", "rng")
+    __slots__ = ("clock", "disk_us", "files", "incarnation", "memory", "number", "process", "rng", "rotten")
 
     def __init__(self, number: int, clock: SimulatedClock, rng: random.Random) -> None:
         self.number = number
@@ -103,6 +105,8 @@ class Machine:
         self.disk_us = (50, 1000)
         """How long a write with its sync takes."""
         self.memory = SimulatedMemory()
+        self.rotten = False
+        """Whether its disk may hold something else than what was written."""
         self.incarnation = 0
         self.process: Process | None = None
 
@@ -143,7 +147,7 @@ class Process:
         """Whether it dies by a power cut, which takes what was not synced."""
         self._world = world
         self._agenda = world.agenda
-        self._inbox: deque[Callable[[], object]] = deque()
+        self._inbox: deque[tuple[int, Callable[[], object]]] = deque()
         self._scheduled = False
         self._disk_due = False
 
@@ -206,6 +210,9 @@ class Process:
         except KilledError:
             self._world.died(self, "killed at an effect")
         except RedraftError as error:
+            must(
+                self.machine.rotten or not isinstance(error, DamagedError), f"nothing rots here, but {error}"
+            )
             self._world.died(self, f"stopped: {error}")
         return self.alive
 
@@ -213,27 +220,27 @@ class Process:
 
     def receive(self, link: Link, messages: list[Message]) -> None:
         """Messages arrived that the other end sent on its `link`."""
-        self._put(partial(self._take, link, messages))
+        self._put(link.here.number, partial(self._take, link, messages))
 
     def receive_stray(self, sender: int, message: Message) -> None:
         """A Raft message arrived that is no link's any more."""
-        self._put(partial(self._take_stray, sender, message))
+        self._put(sender, partial(self._take_stray, sender, message))
 
     def link_up(self, link: Link) -> None:
         """A link is made; `link` is this end of it."""
-        self._put(partial(self._take_up, link))
+        self._put(link.there.number, partial(self._take_up, link))
 
     def link_down(self, link: Link) -> None:
         """A link broke."""
-        self._put(partial(self._take_down, link))
+        self._put(link.there.number, partial(self._take_down, link))
 
     def submit(self, request: Request) -> None:
         """A client's request arrived."""
-        self._put(partial(self.node.submit, request))
+        self._put(CLIENTS, partial(self.node.submit, request))
 
     def ask(self, act: Callable[[], object]) -> None:
         """Something else is wanted of the node, in its next turn."""
-        self._put(act)
+        self._put(CLIENTS, act)
 
     def resume(self) -> None:
         """Go on after a pause."""
@@ -243,8 +250,8 @@ class Process:
             self._disk_due = False
             self._disk_soon()
 
-    def _put(self, act: Callable[[], object]) -> None:
-        self._inbox.append(act)
+    def _put(self, source: int, act: Callable[[], object]) -> None:
+        self._inbox.append((source, act))
         if not self._scheduled:
             self._schedule(TURN_US)
 
@@ -259,17 +266,35 @@ class Process:
 
     def _take_turn(self) -> None:
         inbox = self._inbox
-        count = len(inbox)
-        if count > 1 and self.machine.rng.random() < 0.2:
-            count = self.machine.rng.randrange(1, count)  # the reactor reads a bounded part
-        for _ in range(count):
-            inbox.popleft()()
+        for _source, act in self._take_inputs():
+            act()
         following = self.node.flush()
         self._world.checks.stepped(self.number, self.node.replicas.items())
         if inbox or following is Next.NOW:
             self._schedule(TURN_US)
         elif following is Next.SOON:
             self._schedule(GATHER_US)
+
+    def _take_inputs(self) -> list[tuple[int, Callable[[], object]]]:
+        """Return what this turn takes: descriptors are served in any order, and not always all or wholly."""
+        taken, rng = list(self._inbox), self.machine.rng
+        self._inbox.clear()
+        if len(taken) < 2:
+            return taken
+        if rng.random() < 0.5:
+            places: dict[int, float] = {}
+            for source, _act in taken:
+                places.setdefault(source, rng.random())
+            taken.sort(key=lambda item: places[item[0]])
+        if rng.random() < 0.4:
+            count = rng.randrange(1, len(taken))
+            if rng.random() < 0.5:
+                first = taken[0][0]
+                of_first = next((at for at, item in enumerate(taken) if item[0] != first), len(taken))
+                count = rng.randint(1, of_first)
+            self._inbox.extend(taken[count:])
+            del taken[count:]
+        return taken
 
     def _take(self, link: Link, messages: list[Message]) -> None:
         node, trace, sender = self.node, self._world.trace, link.here.number
@@ -303,7 +328,7 @@ class Process:
         if not self.alive:
             return
         if not self.paused:
-            self._put(self.node.tick)
+            self._put(TIMER, self.node.tick)
         interval_ms = IDLE_TICK_MS if self.node.idle else TICK_MS
         self._agenda.after(interval_ms * MS, self._tick)
 
@@ -322,9 +347,9 @@ class Process:
 
     def _step_disk(self) -> None:
         self.log.step()
-        self._put(self.node.on_durable)
+        self._put(DISK, self.node.on_durable)
         if self.worker.step():
-            self._put(self.worker.take_done)
+            self._put(DISK, self.worker.take_done)
         if self.log.disk_full or self.worker.busy:
             self._disk_soon()
 

@@ -59,7 +59,7 @@ class Run:
         rng = random.Random(seed)
         self.seed = seed
         self._steps = shape.steps
-        nodes = shape.nodes or rng.choice((3, 3, 3, 4, 5, 5, 7))
+        nodes = shape.nodes or rng.choice((3, 3, 3, 3, 4, 5, 5, 7))
         groups = shape.groups or rng.choice((1, 1, 2, 3))
         factor = rng.choice([size for size in (3, 3, 5, 7) if size <= nodes] or [1])
         self.cluster = Cluster(
@@ -72,14 +72,20 @@ class Run:
             self.cluster,
             random.Random(rng.getrandbits(64)),
             count=rng.choice((4, 8, 12)),
-            think_us=rng.choice((2, 10, 30)) * MS,
+            think_us=rng.choice((1, 5, 20)) * MS,
         )
-        self.trouble = Trouble(self.cluster, random.Random(rng.getrandbits(64)))
+        self.trouble = Trouble(self.cluster, random.Random(rng.getrandbits(64)), self.clients.probe)
         self.cluster.on_death = self._died
+        self.cluster.checks.on_elected = self._elected
 
     def _died(self, process: Process) -> None:
         self.clients.died(process)
         self.trouble.restart_later(process)
+
+    def _elected(self, number: int, group: int) -> None:
+        for process in self.cluster.processes:
+            if process.number != number and process.node.leads(group):
+                self.clients.challenge(group, number, process.number)
 
     def execute(self) -> Summary:
         """Run it; raises ViolationError, or whatever a bug raises."""
@@ -175,6 +181,8 @@ def _settings(rng: random.Random, factor: int) -> dict[str, Any]:
         "read_mode": rng.choice(("index", "lease")),
         "entry_commands_max": rng.choice((2, 4096)),
         "entry_bytes_max": 4096,
+        "append_bytes_max": rng.choice((4096, 1 << 20)),
+        "inflight_appends_max": rng.choice((1, 4, 64)),
         "inflight_reads_max": rng.choice((1, 2, 4)),
         "snapshot_log_bytes": rng.choice((1 << 10, 4 << 10, 1 << 20)),
         "log_tail_bytes": rng.choice((0, 500, 2000)),

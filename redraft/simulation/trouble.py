@@ -28,18 +28,23 @@ HOUR_MS = 3_600_000.0
 class Trouble:
     """The troubles of one run."""
 
-    def __init__(self, cluster: Cluster, rng: random.Random) -> None:
+    def __init__(self, cluster: Cluster, rng: random.Random, probe: Callable[[int], None]) -> None:
+        """`probe` lets somebody ask a node for all it serves: who is in trouble must not answer wrongly."""
         self.happened: dict[str, int] = {}
         """How often each kind did."""
         self._cluster = cluster
         self._rng = rng
+        self._probe = probe
         self._active = True
-        self._mean_us = rng.choice((30, 60, 120, 300)) * MS
+        self._focus = 0
+        self._focus_left = 0
+        self._mean_us = rng.choice((50, 100, 200, 500)) * MS
         kinds: list[Callable[[], None]] = [
             self.crash,
             self.pause,
             self.partition,
             self.one_way,
+            self.creeping_partition,
             self.flap,
             self.stall,
             self.clock_step,
@@ -65,16 +70,29 @@ class Trouble:
         )
 
     def _next(self) -> None:
-        delay_us = int(self._rng.expovariate(1.0 / self._mean_us)) + 1
+        mean_us = 15 * MS if self._focus_left else self._mean_us
+        delay_us = int(self._rng.expovariate(1.0 / mean_us)) + 1
         self._cluster.agenda.after(delay_us, self._strike)
 
     def _strike(self) -> None:
+        """Let one thing happen; some come in company: several at once, around the same machine."""
         if not self._active:
             return
+        rng = self._rng
+        if self._focus_left:
+            self._focus_left -= 1
+        elif rng.random() < 0.2:
+            self._focus, self._focus_left = self._victim(), rng.randint(1, 4)
         kind = self._rng.choices(self._kinds, self._weights)[0]
         self.happened[kind.__name__] = self.happened.get(kind.__name__, 0) + 1
         kind()
+        for _ in range(rng.choice((0, 0, 1, 3))):
+            self._later((0, 20, 100, 250, 400), partial(self._look, self._cluster.spot))
         self._next()
+
+    def _look(self, number: int) -> None:
+        if self._active and number:
+            self._probe(number)
 
     def heal(self) -> None:
         """End all troubles and bring everybody up."""
@@ -107,8 +125,12 @@ class Trouble:
     def _victim(self) -> int:
         """Any machine; every other time one whose node leads."""
         cluster, rng = self._cluster, self._rng
-        leader = cluster.leader(rng.choice(cluster.map.groups).group_id)
-        return leader if leader and rng.random() < 0.5 else self._any()
+        if self._focus_left and rng.random() < 0.7:
+            cluster.spot = self._focus
+        else:
+            leader = cluster.leader(rng.choice(cluster.map.groups).group_id)
+            cluster.spot = leader if leader and rng.random() < 0.5 else self._any()
+        return cluster.spot
 
     def _later(self, choices_ms: Sequence[int], act: Callable[[], None]) -> None:
         self._cluster.agenda.after(self._rng.choice(choices_ms) * MS + self._rng.randrange(MS), act)
@@ -146,12 +168,25 @@ class Trouble:
         process.paused = True
         self._cluster.tell(process.number, "is stopped")
 
-        def resume() -> None:
-            if process.alive and process.paused:
-                self._cluster.tell(process.number, "goes on")
-                process.resume()
+        led = [group.group_id for group in self._cluster.map.groups if process.node.leads(group.group_id)]
+        patience = self._rng.choice((0, 0, 50))
+        self._later((30, 150, 350, 500), partial(self._resume, process, led, patience))
 
-        self._later((30, 150, 400, 700, 1000), resume)
+    def _resume(self, process: Process, led: list[int], patience: int) -> None:
+        """Let a process go on: once others took what it led, or when that takes too long."""
+        if not (process.alive and process.paused):
+            return
+        taken = any(self._cluster.leader(group) not in (0, process.number) for group in led)
+        if led and not taken and patience:
+            self._cluster.agenda.after(20 * MS, partial(self._resume, process, led, patience - 1))
+            return
+        self._look(process.number)  # what came last while it stood still
+        self._cluster.agenda.after(self._rng.choice((1, 5, 30)) * MS, partial(self._go_on, process))
+
+    def _go_on(self, process: Process) -> None:
+        if process.alive and process.paused:
+            self._cluster.tell(process.number, "goes on")
+            process.resume()
 
     def transfer(self) -> None:
         """A leader hands a group to another voter, as balancing does."""
@@ -170,6 +205,12 @@ class Trouble:
                 node.transfer(group, target)
 
         process.ask(hand_over)
+        if rng.random() < 0.3:  # and back again, or on
+            self._later((2, 20, 100), self.transfer)
+        if rng.random() < 0.3:  # and the leader is cut off as it hands over, which may be why it did
+            into = [(other, leader) for other in sorted(cluster.machines) if other not in (leader, target)]
+            self._later((0, 1, 5, 20), partial(self._block_for, into, (50, 200)))
+            self._later((0, 1, 5, 20), partial(cluster.break_link, leader, target, 5 * MS))
 
     # ---- the network ----
 
@@ -210,6 +251,25 @@ class Trouble:
 
         self._later((100, 400, 900, 2000), end)
 
+    def creeping_partition(self) -> None:
+        """A machine loses one of its ways after another, in this direction or in that or in both."""
+        victim, rng = self._victim(), self._rng
+        self._cluster.tell(victim, "loses one of its ways after another")
+        for wait_ms in (0, rng.randint(20, 450)):
+            pairs = [
+                pair
+                for other in sorted(self._cluster.machines)
+                if other != victim
+                for pair in ((victim, other), (other, victim))
+                if rng.random() < 0.5
+            ]
+            self._later((wait_ms,), partial(self._block_for, pairs, (100, 300, 600)))
+
+    def _block_for(self, pairs: list[tuple[int, int]], choices_ms: Sequence[int]) -> None:
+        if self._active:
+            self._cluster.network.block(pairs)
+            self._later(choices_ms, partial(self._cluster.network.unblock, pairs))
+
     def flap(self) -> None:
         """A link breaks."""
         one, other = self._victim(), self._any()
@@ -221,8 +281,7 @@ class Trouble:
         one, other = self._victim(), self._any()
         if one == other or (one, other) in self._cluster.network.blocked:
             return
-        self._cluster.network.block([(one, other)])
-        self._later((20, 100, 300, 700), partial(self._cluster.network.unblock, [(one, other)]))
+        self._block_for([(one, other)], (20, 100, 300, 700))
 
     # ---- clocks ----
 
