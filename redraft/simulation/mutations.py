@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from redraft.node.lane import Lane
 from redraft.node.node import Node
-from redraft.raft import election, follower, replication
+from redraft.raft import election, follower, proposal, replication
 from redraft.raft.messages import AppendReply
 from redraft.raft.state import Role, State
 from redraft.raft.types import HardState
@@ -131,14 +131,14 @@ def _ack_before_fsync() -> Iterator[None]:
 
 @_mutation("a leader counts itself for what is durable on its own disk")
 def _leader_counts_itself_early() -> Iterator[None]:
-    propose = replication.propose
+    propose = proposal.propose
 
     def propose_and_count(state: State, kind: int, data: bytes) -> int:
         index = propose(state, kind, data)
         state.self_match = index
         return index
 
-    with _replaced(replication, propose=propose_and_count):
+    with _replaced(proposal, propose=propose_and_count):
         yield
 
 

@@ -18,6 +18,7 @@ from redraft.simulation.checks import must
 from redraft.simulation.clients import Clients
 from redraft.simulation.cluster import Cluster
 from redraft.simulation.linearizability import violations
+from redraft.simulation.loglines import captured
 from redraft.simulation.machine import Process
 from redraft.simulation.trouble import Trouble
 
@@ -84,11 +85,15 @@ class Run:
 
     def _elected(self, number: int, group: int) -> None:
         for process in self.cluster.processes:
-            if process.number != number and process.node.leads(group):
+            if process.number != number and group in self.clients.keys and process.node.leads(group):
                 self.clients.challenge(group, number, process.number)
 
     def execute(self) -> Summary:
         """Run it; raises ViolationError, or whatever a bug raises."""
+        with captured(self.cluster.trace):
+            return self._execute()
+
+    def _execute(self) -> Summary:
         started = time.process_time()
         agenda = self.cluster.agenda
         while agenda.happened < self._steps:
