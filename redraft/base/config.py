@@ -414,7 +414,8 @@ class Config:
         64 * MIB,
         SIZE,
         LOG,
-        "How fast a node sends snapshots to others, all together; a limit to keep clients' requests quick.",
+        """How fast a node writes a snapshot, and how fast it sends them to others, all together; a limit to
+        keep clients' requests quick.""",
         low=64 * KIB,
     )
 

@@ -287,10 +287,10 @@ class Lane:
         if not reader.may_ask:
             return
         self._ask_id += 1
-        if self.replica is not None and self.replica.votes:
+        if self.replica is not None and self.replica.votes and host.has_room(0):
             reader.ask(self._ask_id, 0, 0, host.now_ms())
             host.send(route[0], self.group_id, ReadIndexRequest(self._ask_id))
-        else:
+        elif reader.pending:  # there is no replica, or it can't keep up with the log
             proto = reader.pending[0].proto  # one protocol a message; the others go with the next
             requests = [request for request in reader.pending if request.proto == proto]
             reader.pending = [request for request in reader.pending if request.proto != proto]

@@ -113,6 +113,7 @@ class Node:
         """How many snapshots took the place of a replica's state."""
         self.started_ms = clock.now_ms()
         self.over_memory = False
+        self._disk_full = False
         self._log = node_log
         self._clock = clock
         self._links: dict[int, PeerLink] = {}
@@ -434,6 +435,14 @@ class Node:
         )
 
     def _measure(self) -> None:
+        if self._disk_full == self._log.has_room(0):
+            self._disk_full = not self._disk_full
+            if self._disk_full:
+                log.error(
+                    "the disk of %s is full: this node takes no writes until there is space", self.config.dir
+                )
+            else:
+                log.info("there is space again on the disk of %s: this node goes on", self.config.dir)
         limit = self.config.maxmemory
         if limit:
             used = sum(replica.applier.keyspace.used_bytes for replica in self.replicas.values())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from redraft.node.node import Node
 
 SLICE_KEYS: Final = 3000
-"""Keys written down in one tick: some milliseconds."""
+"""Keys written down in one tick: some milliseconds; fewer when they are large (`snapshot_bytes_per_s`)."""
 LOOK_MS: Final = 200.0
 """How often it is looked for a replica that is due."""
 WAITING_BYTES_MAX: Final = 8 << 20
@@ -40,6 +40,9 @@ class Snapshots:
     """The part of a node that makes, sends and takes snapshots."""
 
     __slots__ = (
+        "_budget",
+        "_failed",
+        "_filled_ms",
         "_look_ms",
         "_made_ms",
         "_making",
@@ -62,6 +65,8 @@ class Snapshots:
         self._replica: Replica | None = None
         self._made_ms: dict[int, float] = {}
         self._look_ms = 0.0
+        self._budget = self._filled_ms = 0.0
+        self._failed = ""
         self._wanting: set[tuple[int, int]] = set()
 
     # ---- followers ----
@@ -93,6 +98,9 @@ class Snapshots:
             replica = self._node.replicas.get(group)
             if replica is None or peer not in replica.raft.progress or self._sending.begin(replica, peer):
                 self._wanting.discard((group, peer))
+        rate = self._node.config.snapshot_bytes_per_s
+        self._budget = min(self._budget + rate * (now_ms - self._filled_ms) / 1000, rate / 20)
+        self._filled_ms = now_ms
         if self._making is not None:
             self._write_on(self._making)
         elif self._writing is None and now_ms >= self._look_ms:
@@ -181,11 +189,12 @@ class Snapshots:
     def _write_on(self, making: Making) -> None:
         writing = self._writing
         assert writing is not None
-        if writing.waiting > WAITING_BYTES_MAX:
+        if self._budget <= 0 or writing.waiting > WAITING_BYTES_MAX:
             return
         blocks = making.step(SLICE_KEYS)
         for block in blocks:
             writing.write(block)
+            self._budget -= len(block)
         if not blocks:
             self._making = None
             replica = self._replica
@@ -197,13 +206,20 @@ class Snapshots:
         group = making.header.group
         now_ms = self._node.now_ms()
         if error is not None:
-            log.error("group %d: a snapshot could not be written: %s", group, error.strerror or error)
+            self._tell_failure(group, error.strerror or str(error))
             self._look_ms = now_ms + RETRY_MS
             return
         self._made_ms[group] = now_ms
+        self._failed = ""
         added = self._store.add(making.header, writing.path, writing.size)
         if added and self._node.replicas.get(group) is replica:
             self.compact(replica)
+
+    def _tell_failure(self, group: int, why: str) -> None:
+        """Log a failure, once until another one or a success."""
+        if why != self._failed:
+            log.error("group %d: a snapshot could not be written, and is tried again: %s", group, why)
+        self._failed = why
 
     def compact(self, replica: Replica) -> None:
         """Let go of the log that the newest snapshot covers, but for the tail and what is being sent."""

@@ -145,6 +145,8 @@ class Disk:
         self.groups: dict[int, GroupLog] = {}
         self.dirty = False
         self.full = False
+        self.stuck = False
+        """Nothing becomes durable any more."""
         self._lsn = 0
         self._durable_lsn = 0
         self._flushed: dict[int, Saved] = {}
@@ -158,8 +160,13 @@ class Disk:
         self._flushed = {gid: log.saved() for gid, log in self.groups.items()}
         return self._lsn
 
+    @property
+    def works(self) -> bool:
+        """Whether something will become durable."""
+        return self._durable_lsn != self._lsn and not self.stuck
+
     def sync(self) -> bool:
-        if self._durable_lsn == self._lsn:
+        if not self.works:
             return False
         self._durable_lsn, self._durable = self._lsn, self._flushed
         return True
@@ -407,7 +414,7 @@ class Cluster:
             moved = True
         moved |= node.flush() is Next.NOW
         waiting = any(link.queue for (_, to), link in self.links.items() if to not in self.paused)
-        return moved or waiting or self.disks[number]._durable_lsn != self.disks[number]._lsn
+        return moved or waiting or self.disks[number].works
 
     def run(self, duration_ms: float, *, until: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass, tick by tick; stop early when `until` holds, and say whether it does."""

@@ -229,6 +229,20 @@ def test_node_with_a_full_disk_refuses_writes_and_serves_reads() -> None:
     assert cluster.call(1, [b"GET", b"a"], write=False) == [b"$1\r\n1\r\n"]
 
 
+def test_node_with_a_full_disk_has_its_reads_answered_by_the_leader() -> None:
+    """It takes no more of the log, so its own state would never come to the read index."""
+    cluster = Cluster(settings={"inflight_appends_max": 2})
+    cluster.elect()
+    leader = cluster.leader()
+    full = next(number for number in cluster.nodes if number != leader)
+    cluster.disks[full].full = cluster.disks[full].stuck = True
+    for number in range(20):
+        cluster.ask(leader, [b"SET", b"a", b"%d" % number], write=True)
+        cluster.run(40)
+    assert cluster.nodes[full].replicas[1].applier.applied_index < 20
+    assert cluster.call(full, [b"GET", b"a"], write=False, within_ms=200) == [b"$2\r\n19\r\n"]
+
+
 def test_node_with_a_clock_far_off_the_median_does_not_keep_the_lead() -> None:
     """Its entries would be stamped by a clock that nobody shares: another voter leads instead."""
     cluster = Cluster()
