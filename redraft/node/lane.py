@@ -66,6 +66,7 @@ class Host(Protocol):
     def now_ms(self) -> float: ...
     def deny_oom(self, group: Group) -> bool: ...
     def has_room(self, size: int) -> bool: ...
+    def step_aside(self, group: Group) -> bool: ...
     def touch(self, lane: Lane) -> None: ...
     def hold(self, lane: Lane) -> None: ...
 
@@ -182,7 +183,10 @@ class Lane:
         if route is None:
             return
         for part in self.origin.unsent(route):
-            self._send_part(part, route)
+            if route[0] == self._host.node_id and not self._host.has_room(len(part.data)):
+                self.origin.refuse(part.sequence, MISCONF)  # or, if it was sent before, let its time run out
+            else:
+                self._send_part(part, route)
 
     def _send_part(self, part: SentPart, route: Route) -> None:
         part.route = route
@@ -204,6 +208,8 @@ class Lane:
                 part = origin.form(host.now_ms())
                 assert part is not None
                 if not host.has_room(len(part.data)):
+                    if host.step_aside(self.group):
+                        return  # the part goes to the next leader
                     part.sends = 1
                     origin.refuse(part.sequence, MISCONF)
                     continue
@@ -314,7 +320,10 @@ class Lane:
         if known is not None:
             self._reply_part(peer, incarnation, sequence, Outcome.DONE, known)
         elif not self._host.has_room(len(part)):
-            self._reply_part(peer, incarnation, sequence, Outcome.REFUSED, [MISCONF])
+            if self._host.step_aside(self.group):
+                self._reply_part(peer, incarnation, sequence, Outcome.NOT_LEADER, [])
+            else:
+                self._reply_part(peer, incarnation, sequence, Outcome.REFUSED, [MISCONF])
         else:
             replica.offer(part)
             self._host.touch(self)

@@ -50,6 +50,21 @@ class Leadership:
             self._offered_ms[group.group_id, target] = node.now_ms()
             node.transfer(group, target)
 
+    def step_aside(self, group: Group) -> bool:
+        """Hand a group to whoever has room for what this node has not; False when nobody has."""
+        node = self._node
+        raft = node.replicas[group.group_id].raft
+        if raft.transferring_to:
+            return True
+        able = [voter for voter in raft.progress if voter in group.voters and self._has_room(voter, group)]
+        if not able:
+            return False
+        target = max(able, key=lambda voter: raft.progress[voter].match_index)
+        log.info("group %d: handing leadership to node %d, which has room", group.group_id, target)
+        self._offered_ms[group.group_id, target] = node.now_ms()
+        node.transfer(group, target)
+        return True
+
     def hand_over(self) -> bool:
         """Hand every led group to a living voter; True once none is left that could be handed over."""
         node, done = self._node, True
@@ -76,8 +91,7 @@ class Leadership:
             return node.has_room(0) and self._near_median(0.0)
         if node.linked_for_ms(voter) < SETTLED_MS or not self._in_touch(voter):
             return False
-        offered_ms = self._offered_ms.get((group.group_id, voter))
-        if offered_ms is not None and node.now_ms() - offered_ms < RETRY_MS:
+        if self._offered(voter, group):
             return False
         raft = node.replicas[group.group_id].raft
         if voter not in raft.configuration.voters:
@@ -86,6 +100,18 @@ class Leadership:
         peer = node.liveness.peer_state(voter)
         willing = not peer.flags & (DISK_FULL | STOPPING) and self._near_median(peer.wall_offset_ms)
         return willing and progress is not None and progress.match_index >= raft.commit_index
+
+    def _has_room(self, voter: int, group: Group) -> bool:
+        """Whether a voter that is in touch may take writes, and was not asked to already."""
+        flags = self._node.liveness.peer_state(voter).flags
+        return (
+            self._in_touch(voter) and not flags & (DISK_FULL | STOPPING) and not self._offered(voter, group)
+        )
+
+    def _offered(self, voter: int, group: Group) -> bool:
+        """Whether a voter was offered the group a short while ago."""
+        offered_ms = self._offered_ms.get((group.group_id, voter))
+        return offered_ms is not None and self._node.now_ms() - offered_ms < RETRY_MS
 
     def _in_touch(self, voter: int) -> bool:
         """Whether a voter answers: a link may stand long after the network behind it is gone."""

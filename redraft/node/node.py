@@ -465,6 +465,10 @@ class Node:
             self._ping(self.now_ms())  # tells the others to hand nothing back
         return self._leadership.hand_over()
 
+    def step_aside(self, group: Group) -> bool:
+        """Let a voter that has room lead a group; False when there is none."""
+        return self._leadership.step_aside(group)
+
     def linked_for_ms(self, peer: int) -> float:
         """How long the link to a peer stands, 0 when there is none."""
         return self.now_ms() - self._linked_since[peer] if peer in self._links else 0.0

@@ -243,6 +243,24 @@ def test_node_with_a_full_disk_has_its_reads_answered_by_the_leader() -> None:
     assert cluster.call(full, [b"GET", b"a"], write=False, within_ms=200) == [b"$2\r\n19\r\n"]
 
 
+@pytest.mark.parametrize("asked_at", ["leader", "follower"])
+def test_node_with_a_full_disk_lets_another_lead_before_it_refuses(asked_at: str) -> None:
+    """Clients see a short wait; -MISCONF only when nobody has room."""
+    cluster = Cluster()
+    cluster.elect()
+    leader = cluster.leader()
+    other = next(number for number in cluster.nodes if number != leader)
+    asked = leader if asked_at == "leader" else other
+    for number in (leader, *cluster.nodes):
+        cluster.disks[number].full = True
+        cluster.run(200)
+        expected = b"+OK" if number == leader else b"-MISCONF"
+        if number == leader or all(disk.full for disk in cluster.disks.values()):
+            reply = cluster.call(asked, [b"SET", b"a", b"1"], write=True, within_ms=6000)[0]
+            assert reply.startswith(expected)
+    assert cluster.leader() != leader
+
+
 def test_node_with_a_clock_far_off_the_median_does_not_keep_the_lead() -> None:
     """Its entries would be stamped by a clock that nobody shares: another voter leads instead."""
     cluster = Cluster()
