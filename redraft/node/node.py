@@ -21,6 +21,7 @@ from redraft.base.limits import TICK_MS
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused
 from redraft.control.view import topology_group
 from redraft.node.clock import Clock
+from redraft.node.health import Health
 from redraft.node.hosting import Hosting, MakeApplier
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
@@ -32,9 +33,7 @@ from redraft.node.steering import Steering
 from redraft.raft.configuration import Configuration
 from redraft.raft.liveness import Liveness
 from redraft.raft.messages import (
-    DISK_FULL,
     OVER_MEMORY,
-    STOPPING,
     AppendEntries,
     AppendReply,
     InstallSnapshot,
@@ -112,8 +111,7 @@ class Node:
         self.installed = 0
         """How many snapshots took the place of a replica's state."""
         self.started_ms = clock.now_ms()
-        self.over_memory = False
-        self._disk_full = False
+        self.health = Health(self)
         self._log = node_log
         self._clock = clock
         self._links: dict[int, PeerLink] = {}
@@ -221,7 +219,7 @@ class Node:
             self._heartbeat(now)
         if now - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now
-            self._measure()
+            self.health.measure()
             for lane in self.lanes.values():
                 lane.sweep()
         self._snapshots.tick(now)
@@ -389,11 +387,11 @@ class Node:
         return self.steering.objection(command)
 
     def _on_liveness(self, peer: int, _group: int, message: Any) -> None:
-        self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
+        self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self.health.flags)
         self._send_liveness()
 
     def _on_pong(self, peer: int, _group: int, message: Pong) -> None:
-        self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self._flags())
+        self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self.health.flags)
         self._reading |= self._asking
 
     def _supports(self, peer: int, group: int, term: int) -> bool:
@@ -414,7 +412,7 @@ class Node:
                     self._touched.add(self.lanes[replica.group.group_id])
 
     def _ping(self, now: float) -> int:
-        return self.liveness.open_round(now, self._clock.wall_ms(), self._flags())
+        return self.liveness.open_round(now, self._clock.wall_ms(), self.health.flags)
 
     def _heartbeat(self, now: float) -> None:
         self._pinged_ms = now
@@ -426,29 +424,6 @@ class Node:
                 self.stepped(replica)
         offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
         self.wall_offset_ms = offsets[(len(offsets) - 1) // 2]
-
-    def _flags(self) -> int:
-        return (
-            (OVER_MEMORY if self.over_memory else 0)
-            | (0 if self._log.has_room(0) else DISK_FULL)
-            | (STOPPING if self.stopping else 0)
-        )
-
-    def _measure(self) -> None:
-        if self._disk_full == self._log.has_room(0):
-            self._disk_full = not self._disk_full
-            if self._disk_full:
-                log.error(
-                    "the disk of %s is full: this node takes no writes until there is space", self.config.dir
-                )
-            else:
-                log.info("there is space again on the disk of %s: this node goes on", self.config.dir)
-        limit = self.config.maxmemory
-        if limit:
-            used = sum(replica.applier.keyspace.used_bytes for replica in self.replicas.values())
-            self.over_memory = used > limit
-        else:
-            self.over_memory = False
 
     # ---- leaders where they should be ----
 
@@ -521,7 +496,7 @@ class Node:
 
     def deny_oom(self, group: Group) -> bool:
         """Whether a voter of `group` is over its memory limit, so that growing commands must be refused."""
-        return self.over_memory or any(
+        return self.health.over_memory or any(
             self.liveness.peer_state(voter).flags & OVER_MEMORY
             for voter in group.voters
             if voter in self._links

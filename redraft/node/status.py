@@ -27,7 +27,7 @@ def status_of(node: Node) -> dict[str, Any]:
         "ready": node.ready,
         "stopping": node.stopping,
         "uptime_s": round((node.now_ms() - node.started_ms) / 1000, 3),
-        "over_memory": node.over_memory,
+        "over_memory": node.health.over_memory,
         "disk_full": not node.has_room(0),
         "clock_offset_ms": round(node.wall_offset_ms, 1),
         "nodes": [_node_status(node, member.node_id) for member in node.cluster.members],
