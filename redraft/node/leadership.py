@@ -1,6 +1,6 @@
 """Who should lead what this node leads: facts gathered for `control.leaders`, its decisions carried out.
 
-Moves one group at a time, to a voter that is able and willing and answered just now; a node that
+Moves a few groups at a time, to voters that are able and willing and answered just now; a node that
 stops hands over everything it leads.  A hand-over stops the group until it is taken up or given up,
 so an heir that did not take it is left alone for a while: in an idle group it looks whole for ever.
 """
@@ -23,6 +23,8 @@ SETTLED_MS = 1500.0
 
 RETRY_MS = 5000.0
 """How long a voter that was offered a group by this node is not offered it again."""
+GROUPS_PER_MOVE = 32
+"""With so many groups led, one more is handed over at a time."""
 HEARTBEATS_MISSED_MAX = 2
 """A voter that left more heartbeats unanswered is not offered anything."""
 
@@ -40,14 +42,17 @@ class Leadership:
         """(group, voter): when it was last offered that group."""
 
     def balance(self) -> None:
-        """Hand one group to the voter that should lead it, if there is one."""
+        """Hand groups to the voters that should lead them, a few at a time."""
         node = self._node
         led = [replica.group for replica in node.replicas.values() if replica.leads and replica.proposes]
-        move = choose_transfer(node.node_id, led, self._usable)
-        if move is not None:
+        for _ in range(1 + len(led) // GROUPS_PER_MOVE):
+            move = choose_transfer(node.node_id, led, self._usable)
+            if move is None:
+                return
             group, target = move
             log.info("group %d: handing leadership to node %d, where it belongs", group.group_id, target)
             self._offered_ms[group.group_id, target] = node.now_ms()
+            led.remove(group)
             node.transfer(group, target)
 
     def step_aside(self, group: Group) -> bool:

@@ -31,6 +31,7 @@ from redraft.node.standing import Standing
 from redraft.node.status import info_of, status_of
 from redraft.node.steering import Steering
 from redraft.raft.configuration import Configuration
+from redraft.raft.core import Role
 from redraft.raft.liveness import Liveness
 from redraft.raft.messages import (
     OVER_MEMORY,
@@ -132,6 +133,7 @@ class Node:
         self._snapshots = Snapshots(self, store, self.hosting.make_applier)
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
+        self._led: dict[int, Replica] = {}
         self.liveness = Liveness(node_id, self._supports, incarnation=incarnation)
         for group in (topology_group(standing.roster.topology), *cluster.groups):
             replica = self.hosting.open(group, first_start=first_start)
@@ -220,8 +222,8 @@ class Node:
         if now - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now
             self.health.measure()
-            for lane in self.lanes.values():
-                lane.sweep()
+            for group in self._led:
+                self.lanes[group].sweep()
         self._snapshots.tick(now)
         if now - self._balanced_ms >= BALANCE_MS:
             self._balanced_ms = now
@@ -260,6 +262,7 @@ class Node:
         outputs = []
         wrote = False
         for replica in stepped:
+            replica.wake_ms = 0.0  # its deadline may be another now
             output = replica.raft.take_output()
             if output is None:
                 continue
@@ -323,9 +326,11 @@ class Node:
     def _leadership_changed(self, replica: Replica) -> None:
         raft, group = replica.raft, replica.group.group_id
         if replica.leads:
+            self._led[group] = replica
             self.liveness.lead(group, raft.term)
             log.info("group %d: this node leads in term %d", group, raft.term)
         else:
+            self._led.pop(group, None)
             self.liveness.unlead(group)
             if raft.leader_id:
                 log.debug("group %d: node %d leads in term %d", group, raft.leader_id, raft.term)
@@ -379,6 +384,7 @@ class Node:
         self._stepped.discard(replica)
         self._applying.discard(lane)
         lane.dropped()
+        self._led.pop(group, None)
         self.liveness.unlead(group)
         self.liveness.recheck(group)
 
@@ -404,12 +410,16 @@ class Node:
 
     def _tick_raft(self, now: float) -> None:
         for replica in self.replicas.values():
+            if replica.wake_ms > now:
+                continue
             raft = replica.raft
             if raft.next_deadline_ms() <= now:
                 raft.tick(now)
                 self.stepped(replica)
                 if replica.parts:  # they may have waited for a hand-over that was given up
                     self._touched.add(self.lanes[replica.group.group_id])
+            else:
+                replica.wake_ms = raft.next_deadline_ms()
 
     def _ping(self, now: float) -> int:
         return self.liveness.open_round(now, self._clock.wall_ms(), self.health.flags)
@@ -417,10 +427,10 @@ class Node:
     def _heartbeat(self, now: float) -> None:
         self._pinged_ms = now
         self._ping(now)
-        for group, replica in self.replicas.items():
-            if replica.leads:
-                contact = self.liveness.quorum_contact(group, replica.raft.configuration)
-                replica.raft.quorum_contact(contact, now)
+        for group, replica in list(self._led.items()):
+            raft = replica.raft
+            raft.quorum_contact(self.liveness.quorum_contact(group, raft.configuration), now)
+            if raft.role is not Role.LEADER:
                 self.stepped(replica)
         offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
         self.wall_offset_ms = offsets[(len(offsets) - 1) // 2]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SLICE_KEYS: Final = 3000
 """Keys written down in one tick: some milliseconds; fewer when they are large (`snapshot_bytes_per_s`)."""
-LOOK_MS: Final = 200.0
+LOOK_MS: Final = 500.0
 """How often it is looked for a replica that is due."""
 WAITING_BYTES_MAX: Final = 8 << 20
 """Bytes that wait to be written beyond which no more are made."""

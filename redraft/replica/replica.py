@@ -32,6 +32,7 @@ class Replica:
         "parts",
         "parts_bytes",
         "raft",
+        "wake_ms",
     )
 
     def __init__(self, group: Group, raft: Raft, applier: Applier, random_seed: Callable[[], int]) -> None:
@@ -39,6 +40,8 @@ class Replica:
         self.raft = raft
         self.applier = applier
         self.clock: GroupClock | None = None
+        self.wake_ms = 0.0
+        """Before that time the core has nothing to do by itself, unless something happens to it."""
         self.parts: deque[bytes] = deque()
         self.parts_bytes = 0
         self._random_seed = random_seed
