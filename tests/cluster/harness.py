@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,7 +127,7 @@ class Cluster:
         first = free_client_port(size)
         ports = [first + number for number in range(size)]
         command = command or redraft_command("--groups", str(groups))
-        environment = server_environment(settings)
+        self.environment = environment = server_environment(settings)
         self.nodes: list[Node] = []
         for number, port in enumerate(ports):
             data = directory / f"node-{number}"
@@ -239,6 +240,32 @@ class Cluster:
         node.paused = False
 
     # -- asking ---------------------------------------------------------------------------------------
+
+    def join(self, at: Node, port: int = 0) -> Node:
+        """Start a new node in an empty directory that joins the cluster by way of a member."""
+        number = sum(1 for _ in self.directory.glob("node-*/"))
+        port = port or free_client_port(1)
+        data = self.directory / f"node-{number}"
+        flags = ("--listen", f"{HOST}:{port}", "--join", f"{HOST}:{at.port}", "--dir", str(data))
+        line = [sys.executable, "-m", "redraft", "server", *flags]
+        process = Process(
+            f"node {number} (port {port})", line, self.directory / f"node-{number}.log", self.environment
+        )
+        node = Node(number, port, data, process)
+        self.nodes.append(node)
+        self.restart(node)
+        return node
+
+    def admin(self, at: Node, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run an admin command, `redraft WORDS... --at NODE`, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "redraft", *words, "--at", f"{HOST}:{at.port}"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=READY_S,
+            check=False,
+        )
 
     def others(self, node: Node) -> list[Node]:
         return [other for other in self.nodes if other is not node]

@@ -81,6 +81,13 @@ class Process:
         self._child = None
         return code
 
+    def wait(self, timeout_s: float = STOP_S) -> int:
+        """Wait for it to end by itself; returns the exit code."""
+        assert self._child is not None
+        code = self._child.wait(timeout_s)
+        self._child = None
+        return code
+
     def pause(self) -> None:
         """SIGSTOP; returns once the kernel says that it is stopped."""
         self.check()
