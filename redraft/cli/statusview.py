@@ -107,10 +107,15 @@ def _followers(group: GroupRow) -> Text:
             text.append(f" (snapshot {100 * arrived // size}%)", style="dim")
         elif replica.state not in ("", "replicate"):
             text.append(f" ({replica.state})", style="dim")
+    if group.moving:
+        text.append(", " if text else "")
+        text.append(f"moving to {', '.join(map(str, group.voters))}", style="yellow")
     return text if text else Text("none", style="dim")
 
 
 def _state(row: NodeRow) -> Text:
+    if row.leaving:
+        return Text("leaving" if row.alive else "down, leaving", style="yellow")
     return Text("up", style="green") if row.alive else Text("down", style="bold red")
 
 

@@ -153,6 +153,7 @@ class Steering:
         everything = now_ms - self._looked_ms >= LOOK_MS
         if everything:
             self._looked_ms = now_ms
+            self._end_sessions(replicas[TOPOLOGY_GROUP])
         for group in list(self._records) if everything else self._moving:
             if group in replicas:
                 self._steer(self._records[group], replicas[group])
@@ -168,6 +169,7 @@ class Steering:
             log.info("group %d has settled elsewhere: its replica here is dropped", record.group_id)
             node.hosting.drop(replica)
         elif replica.leads:
+            self._end_sessions(replica)
             self._step(replica, record.voters, ())
             if record.moving and raft.is_settled and is_settled(raft.configuration, record.voters):
                 self._put(Settled(record.group_id, record.placed))
@@ -199,6 +201,16 @@ class Steering:
             )
             raft.change(step.voters, step.learners)
             self._node.stepped(replica)
+
+    def _end_sessions(self, replica: Replica) -> None:
+        """Sessions end by a logged event: here, the removal of their node."""
+        if replica.clock is None or not replica.proposes:
+            return
+        topology, node = self.roster.topology, self._node
+        gone = [each for each in replica.applier.sessions.open_origins() if topology.was_removed(each)]
+        if gone:
+            replica.propose_end(replica.clock.read(node.wall_ms(), node.now_ms()), gone)
+            node.stepped(replica)
 
     def _put(self, command: Command) -> None:
         """Put a command to the topology group, unless it is on its way already."""

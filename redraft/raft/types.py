@@ -17,6 +17,7 @@ class EntryKind(IntEnum):
     PARTS = 1
     CONFIGURATION = 2
     EXPIRE = 3
+    END_SESSIONS = 4
 
 
 class Entry(NamedTuple):

@@ -16,7 +16,7 @@ from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import Keyspace
 from redraft.raft.log import LogView
 from redraft.raft.types import EntryKind
-from redraft.replica.part import Part, decode_header, decode_parts
+from redraft.replica.part import Part, decode_ended, decode_header, decode_parts
 from redraft.replica.sessions import Sessions
 
 log = logging.getLogger("redraft.replica")
@@ -54,6 +54,8 @@ class Applier:
                 self._apply_parts(entry.data, answers)
             elif entry.kind == EntryKind.EXPIRE:
                 self._apply_expire(entry.data)
+            elif entry.kind == EntryKind.END_SESSIONS:
+                self._end_sessions(entry.data)
             self.applied_index = entry.index
             self.keyspace.engine.commit(entry.index)
         return answers
@@ -95,6 +97,10 @@ class Applier:
         assert header.clock_ms >= self.clock_ms, "a group's clock never runs back"
         self.clock_ms = header.clock_ms
         self.expired_keys += self.keyspace.expire_due(header.clock_ms, EXPIRE_KEYS_MAX)
+
+    def _end_sessions(self, payload: bytes) -> None:
+        for origin in decode_ended(payload):
+            self.sessions.end(origin)
 
     def _tell_bugs(self, where: str) -> None:
         """A handler failed as it should not: its command was undone and answered with an error everywhere."""

@@ -1,6 +1,7 @@
 """Parts and entry payloads: the bytes that travel from a connection through the log to apply.
 
     payload  = version u8, flags u8, parts u16, clock_ms u64, seed u64, { length u32, part }
+    ended    = version u8, flags u8, 0 u16, clock_ms u64, seed u64, { origin u32 }
     part     = origin u32, incarnation u64, sequence u64, acknowledged_below u64, flags u8, marks u32,
                { mark u32 }, commands
     mark     = commands of one connection << 1 | (1 when the connection speaks RESP3)
@@ -114,3 +115,13 @@ def decode_parts(payload: bytes, count: int) -> Iterator[Part]:
         yield Part(origin, incarnation, sequence, below, bool(flags & FLAG_REGISTERS), pairs, payload[at:end])
         at = end
     assert at == len(payload), "an entry has bytes behind its last part"
+
+
+def encode_ended(clock_ms: int, origins: Sequence[int]) -> bytes:
+    """Return the payload that ends the sessions of nodes that were removed."""
+    return encode_payload(clock_ms, 0, False, []) + struct.pack(f"<{len(origins)}I", *origins)
+
+
+def decode_ended(payload: bytes) -> tuple[int, ...]:
+    """Return the nodes whose sessions a payload ends."""
+    return struct.unpack(f"<{(len(payload) - PAYLOAD_HEADER.size) // 4}I", payload[PAYLOAD_HEADER.size :])

@@ -9,13 +9,13 @@ waiting when leadership ended are dropped, never logged (their origin sends them
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redraft.raft.core import Raft, Role
 from redraft.raft.types import EntryKind
 from redraft.replica.apply import Answer, Applier
 from redraft.replica.clock import GroupClock
-from redraft.replica.part import encode_payload
+from redraft.replica.part import encode_ended, encode_payload
 from redraft.topology.cluster_map import Group
 
 
@@ -110,6 +110,10 @@ class Replica:
     def propose_expiry(self, clock_ms: int) -> None:
         """Propose the entry that removes keys whose deadline is at or before `clock_ms`."""
         self.raft.propose(EntryKind.EXPIRE, encode_payload(clock_ms, 0, False, []))
+
+    def propose_end(self, clock_ms: int, origins: Sequence[int]) -> None:
+        """Propose the entry that ends the sessions of nodes that were removed."""
+        self.raft.propose(EntryKind.END_SESSIONS, encode_ended(clock_ms, origins))
 
     def apply(self, bytes_max: int) -> list[Answer]:
         """Apply one slice of what is committed."""

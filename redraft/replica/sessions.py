@@ -3,7 +3,9 @@
 Owned by apply: the same on every replica at the same index, and part of the state a snapshot holds.
 A session belongs to one (origin, incarnation); it keeps the replies of executed parts until the
 origin has acknowledged them.  Always true: a sequence below `acknowledged_below` never executes
-again, and a session ends only by a logged event (a part of a newer incarnation), never by a timer.
+again, and a session ends only by a logged event (a part of a newer incarnation, the removal of the
+node), never by a timer.  Of a removed node a mark is kept for ever: a part of it that is still under way,
+the first of its session even, must not execute, for it may have done so already.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from dataclasses import dataclass, field
 
 from redraft.replica.part import Part
 from redraft.snapshot.format import SessionState
+
+ENDED = (1 << 64) - 1
+"""The incarnation of a session that has ended for good: no part is as new."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,14 @@ class Sessions:
         if session is None or session.incarnation != incarnation:
             return None
         return session.replies.get(sequence)
+
+    def end(self, origin: int) -> None:
+        """The node was removed: forget its replies, and never execute anything of it again."""
+        self._by_origin[origin] = Session(ENDED)
+
+    def open_origins(self) -> list[int]:
+        """The nodes whose sessions have not ended, in order."""
+        return sorted(origin for origin, each in self._by_origin.items() if each.incarnation != ENDED)
 
     def copy_states(self) -> list[SessionState]:
         """Return all sessions as of now, as a snapshot keeps them."""

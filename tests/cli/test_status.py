@@ -143,3 +143,12 @@ async def test_report_does_not_wait_for_ever(nursery: trio.Nursery) -> None:
     port = listeners[0].socket.getsockname()[1]
     with pytest.raises(NoAnswerError, match=r"did not answer within 0\.05 s"):
         await ask_report(Address("127.0.0.1", port), 0.05)
+
+
+def test_status_draws_what_comes_and_goes() -> None:
+    """A node that is being removed, and a group on its way to other nodes."""
+    leaving = NodeRow(3, address="127.0.0.1:6381", alive=True, leaving=True)
+    moving = GroupRow(1, role="leader", leader=1, voters=[4, 1, 2], moving=True)
+    shown = drawn(Report(node=1, nodes=[leaving], groups=[moving]))
+    assert "leaving" in shown
+    assert "moving to 4, 1, 2" in shown

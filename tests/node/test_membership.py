@@ -251,3 +251,22 @@ def test_ports_are_announced() -> None:
         return [node.primary_port for node in nodes] == [8001, 8002, 8003, 8004]
 
     assert cluster.run(WITHIN_MS, until=announced)
+
+
+def test_sessions_of_a_removed_node_end_in_every_group() -> None:
+    """Their replies are not kept for ever, and nothing of it that is still under way takes effect."""
+    cluster = grown(joined=1)
+    for group in (1, 2):
+        write(cluster, 1, at=3, group=group)
+    cluster.change(1, Remove(3))
+
+    def ended() -> bool:
+        return all(
+            3 not in replica.applier.sessions.open_origins()
+            for number, node in cluster.nodes.items()
+            for replica in node.replicas.values()
+            if number != 3
+        )
+
+    assert not ended()
+    assert cluster.run(WITHIN_MS, until=ended)

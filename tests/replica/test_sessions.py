@@ -64,3 +64,20 @@ def test_sessions_of_two_nodes_do_not_touch() -> None:
     sessions = Sessions()
     execute(sessions, part(1, origin=1), b"a")
     assert execute(sessions, part(1, origin=2), b"b") == [b"b"]
+
+
+def test_sessions_of_a_removed_node_end_for_good() -> None:
+    """What of it is still under way, its first part even, may have been executed before: never again."""
+    sessions = Sessions()
+    execute(sessions, part(1, origin=4), b"done")
+    execute(sessions, part(1, origin=5), b"kept")
+    assert sessions.open_origins() == [4, 5]
+    sessions.end(4)
+    assert sessions.open_origins() == [5]
+    assert execute(sessions, part(1, origin=4), b"again") is None
+    assert execute(sessions, part(1, origin=4, incarnation=9), b"again") is None
+    copied = Sessions()
+    for state in sessions.copy_states():
+        copied.load(state)
+    assert execute(copied, part(1, origin=4), b"again") is None
+    assert execute(copied, part(1, origin=5), b"again") == [b"kept"]
