@@ -45,10 +45,10 @@ ADDRESSES_MAX = 20_000
 CHUNK = 2_000
 GROUP_COST = 50
 """A group costs as much as looking at so many addresses."""
-ENTRY_COST = 1_000
+ENTRY_COST = 1_500
 """An entry's copy costs as much as so many bytes of its data."""
-PACE_MAX = 4
-"""A step does so many times its work at most, when the garbage grows faster than it is collected."""
+PACE_STEPS, PACE_MAX = 8, 4
+"""A step does its work once more for each such part of the limit that is exceeded, up to so many times."""
 REST_STEPS = 16
 """Whether there is garbage enough is asked at every so many-th step."""
 
@@ -186,7 +186,8 @@ class Collector:
             return 1
         if pressed:
             return int(size > live + live // 4 + segment_bytes // 4)
-        return min(size // (LIVE_FACTOR * live + segment_bytes // 2 + 1), PACE_MAX)
+        limit = LIVE_FACTOR * live + segment_bytes // 2
+        return 0 if size <= limit else min(1 + PACE_STEPS * (size - limit) // limit, PACE_MAX)
 
     # ---- a sweep -----------------------------------------------------------------------------------
 

@@ -31,6 +31,10 @@ class History:
         """Note what a crash behind this sequence may leave."""
         self._states.append((sequence, [model.state() for model in self._models.values()]))
 
+    def only(self, sequence: int) -> None:
+        """Let a crash leave nothing but what was found."""
+        self._states = [(sequence, [model.state() for model in self._models.values()])]
+
     def check(self, log: Log) -> None:
         """Assert that the log is in one of these states, and take that for the models'."""
         found = [state_of(log.group(group)) for group in self._models]
@@ -85,11 +89,26 @@ OPTIONS = replace(
 )
 
 
-def crash_and_check(files: FaultyFiles, log: Log, history: History, crash: Callable[[], None]) -> Log:
-    """Crash, start again, and see that nothing durable is lost and nothing is mixed."""
+def crash_and_check(
+    files: FaultyFiles, log: Log, history: History, crash: Callable[[], None], starts: int = 0
+) -> Log:
+    """Crash, start again and again, and see that nothing durable is lost and nothing is mixed.
+
+    What one start found, and may have told, each later one must find.
+    """
     let_go(log)
     files.before_change = lambda: None
     crash()
+    for _ in range(starts):
+        cut_at(files, files.random.randrange(1, 60))
+        with contextlib.suppress(PowerCutError):
+            log = Log.open(DIRECTORY, OPTIONS, files)
+            history.check(log)
+            history.only(log.flush())
+            log.step()
+            let_go(log)
+        files.before_change = lambda: None
+        crash()
     log = opened(files, OPTIONS)
     history.check(log)
     return log
@@ -107,7 +126,8 @@ def test_random_collections_and_crashes_lose_nothing(seed: int) -> None:
         cut_at(files, chance.randrange(10, 400))
         with contextlib.suppress(PowerCutError):
             live(chance, log, history, models, 150)
-        log = crash_and_check(files, log, history, chance.choice([files.crash, files.crash, files.kill]))
+        crash = chance.choice([files.crash, files.crash, files.kill])
+        log = crash_and_check(files, log, history, crash, starts=chance.choice([0, 0, 1, 5]))
     let_go(log)
 
 
