@@ -62,12 +62,16 @@ class Raft(State):
     def change(self, voters: Sequence[int], learners: Sequence[int] = ()) -> int:
         """Begin to change the group to these voters and learners; returns the index of the first entry.
 
-        Voters that are new must be learners already.  All is done when `is_settled` at or above that index;
-        another leader may undo it before.  Learners only: one entry; voters: two, through the joint
-        configuration (Raft §6).
+        Voters that are new must be learners that `may_promote`.  All is done when `is_settled` at or above
+        that index; another leader may undo it before.  Learners only: one entry; voters: two, through the
+        joint configuration (Raft §6).
         """
         assert self.may_change
         return membership.change(self, tuple(voters), tuple(learners))
+
+    def may_promote(self, node_id: int) -> bool:
+        """Leader: whether a learner has a log, so that it may become a voter; it may lag behind."""
+        return membership.may_promote(self, node_id)
 
     @property
     def is_settled(self) -> bool:
@@ -153,8 +157,9 @@ class Raft(State):
             return self.deadline_ms
         return replication.leader_deadline_ms(self)
 
-    def durable(self, index: int, term: int) -> None:
-        """Our log is durable up to there (an `Output.stable`): the leader counts itself."""
+    def durable(self, index: int, term: int, saved_term: int) -> None:
+        """Log and vote are durable up to there (an `Output.stable`): who leads or campaigns counts itself."""
+        election.on_durable(self, saved_term)
         replication.on_durable(self, index, term)
 
     def leader_heard(self, heard_ms: float) -> None:
@@ -212,7 +217,7 @@ class Raft(State):
             self.messages,
             self.gated,
             self.wrote,
-            (last_index, self.log.term(last_index)),
+            (last_index, self.log.term(last_index), self.term),
             self.snapshots,
         )
         self.messages = []

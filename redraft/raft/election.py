@@ -2,7 +2,7 @@
 
 A campaign has two rounds.  The pre-vote asks without changing anything: only who could win goes on to
 raise its term, so a node that was away disturbs nobody.  Invariant: one vote a term, durable before it
-is told; a candidate's own vote is one of them.
+is told or counted; a candidate's own vote is one of them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,17 @@ def _ask(state: State, now_ms: float, term: int, *, pre_vote: bool, transfer: bo
         else:
             # The question tells of our own vote, which must be durable (figure 2).
             state.gate(peer, question)
-    _count(state, state.node_id, True, now_ms)
+    if pre_vote:
+        _count(state, state.node_id, True, now_ms)
+
+
+def on_durable(state: State, saved_term: int) -> None:
+    """Our vote in saved_term is durable: if it is for ourselves in this election, it counts now.
+
+    Not before: a sole voter would lead, and speak, in a term that a crash may let it begin once more.
+    """
+    if state.role is Role.CANDIDATE and saved_term == state.term and state.node_id not in state.votes:
+        _count(state, state.node_id, True, state.now_ms)
 
 
 def _count(state: State, voter: int, granted: bool, now_ms: float) -> None:

@@ -8,7 +8,7 @@ for the majorities stay the same.  The leader leaves the joint configuration by 
 
 Who takes part:
 - Before it may vote, a node is a learner (thesis §4.2.1): it gets its first snapshot and catches up while
-  nothing depends on it.
+  nothing depends on it.  Otherwise a group whose leader is lost could need the votes of blank replicas.
 - The next change waits until the last is committed, and something of the leader's own term (the bug found in
   single-server changes, Ongaro 2015; here it would only hide, so the rule stays).
 - A node that its latest configuration leaves out still campaigns while that may be undone, for it may be the
@@ -92,11 +92,17 @@ def may_change(state: State) -> bool:
     )
 
 
+def may_promote(state: State, node_id: int) -> bool:
+    """Leader: whether a learner's replica is there; a blank one grants no vote, and a group may need it."""
+    progress = state.progress.get(node_id)
+    return progress is not None and not progress.leaves_at and progress.counted_index > 0
+
+
 def change(state: State, voters: tuple[int, ...], learners: tuple[int, ...]) -> int:
     """Leader: begin to change to these voters and learners; returns the first entry's index."""
     current = state.configuration
-    newcomers = set(voters) - set(current.nodes)
-    assert not newcomers, f"{sorted(newcomers)} must be learners before they are voters"
+    for newcomer in set(voters) - set(current.voters):
+        assert may_promote(state, newcomer), f"{newcomer} must be a learner that has a log, before it votes"
     outgoing = () if set(voters) == set(current.voters) else current.voters
     return _enter(state, Configuration(voters, outgoing, learners))
 

@@ -129,7 +129,8 @@ def on_append_reply(state: State, sender: int, message: AppendReply) -> None:
     news = progress.acknowledge(match_index)
     if progress.state is REPLICATE:
         progress.waiting_since_ms = state.now_ms if progress.inflight else None
-    elif progress.state is PROBE or match_index >= state.log.first_index - 1:
+    elif progress.state is PROBE or match_index >= min(progress.snapshot_index, state.log.first_index - 1):
+        # Has it the snapshot it was to get, and that is too old by now, it gets another.
         progress.become_replicate()
     if news and match_index > state.commit_index:
         advance_commit(state)

@@ -43,13 +43,14 @@ class Output(NamedTuple):
     """(to, message): send, in order, once everything appended and saved so far is durable."""
     wrote: bool
     """The log was written: hand it to the disk."""
-    stable: tuple[int, int]
-    """(last_index, its term): pass to `Raft.durable` once everything appended so far is durable."""
+    stable: tuple[int, int, int]
+    """(last_index, its term, the saved term): pass to `Raft.durable` once all that is durable."""
     snapshots: list[int]
-    """Followers to send a snapshot, from the beginning; one up to their `Progress.snapshot_index` or later.
+    """Followers to send a snapshot up to their `Progress.snapshot_index` or later, the newest at best.
 
-    So it may have to be made first, once that is applied.  Stop when the follower's progress is in another
-    state than SNAPSHOT, or the link breaks; answer with `Raft.snapshot_finished`.
+    It may have to be made first, once that is applied.  A follower that is named again needs another than
+    before.  Stop when its progress is in another state than SNAPSHOT; begin again, or go on, when its link is
+    new; answer with `Raft.snapshot_finished`.
     """
 
 

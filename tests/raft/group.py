@@ -90,13 +90,14 @@ class Group:
         for node_id, raft in self.rafts.items():
             if raft.role is Role.LEADER:
                 assert self.led.setdefault(raft.term, node_id) == node_id, f"two leaders in term {raft.term}"
-            self._send_snapshots(node_id, raft)
             while (output := raft.take_output()) is not None:
                 self.queue.extend((node_id, to, message) for to, message in output.messages)
+                self._sending -= {(node_id, peer) for peer in output.snapshots}
                 if node_id in self.slow_disks:
                     self.slow_disks[node_id].append(output)
                 else:
                     self._durable(node_id, output)
+            self._send_snapshots(node_id, raft)
 
     def _send_snapshots(self, node_id: int, raft: Raft) -> None:
         """To every follower in need, one of all that is committed, once that is enough; in one piece."""
@@ -143,8 +144,6 @@ class Group:
                     self._on_snapshot(sender, to, message)
                 else:
                     self.rafts[to].step(sender, message, self.now)
-            elif isinstance(message, InstallSnapshot | InstallSnapshotReply):
-                self._sending -= {(sender, to), (to, sender)}
             self.collect()
 
     def advance(self, ms: float, *, deliver: bool = True) -> None:

@@ -5,12 +5,17 @@ Owns no rules of Raft: `world` carries it out, `checks` judges.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from redraft.raft.core import Role
 from redraft.raft.types import EntryKind
-from tests.raft.world import DRIFT, FAIR, GROUP, TIMEOUT_MS, Node, Read, World
+from tests.raft.snapshots import Snapshots
+from tests.raft.world import DRIFT, FAIR, GROUP, TIMEOUT_MS, Node, Read
+
+CHURN = replace(FAIR, change=0.2, retire=0.5, snapshot=0.05)
 
 
-class History(World):
+class History(Snapshots):
     """A world with clients and trouble."""
 
     # ---- trouble ----
@@ -29,11 +34,40 @@ class History(World):
         elif rng.random() < weather.stall:
             other = rng.choice(self.others(node.number))
             self.stall(node.number, other, rng.choice([100.0, 700.0, 1500.0]))
-        elif rng.random() < weather.transfer and node.raft.role is Role.LEADER:
-            node.raft.transfer(rng.choice(sorted(node.raft.progress)), self.clock(node.number))
+        elif rng.random() < weather.transfer and self.heirs(node):
+            node.raft.transfer(rng.choice(self.heirs(node)), self.clock(node.number))
             self.carry_out(node)
             if rng.random() < weather.transfer * 20:
                 self.at(rng.expovariate(1.0), 0, lambda: self.isolate(node.number))
+        elif rng.random() < weather.change:
+            self.change(node)
+
+    def heirs(self, node: Node) -> list[int]:
+        """To whom a leader may hand over."""
+        raft = node.raft
+        if raft.role is not Role.LEADER:
+            return []
+        return [voter for voter in raft.configuration.voters if voter != node.number]
+
+    def change(self, node: Node) -> None:
+        """A leader changes the group to whatever comes to mind; newcomers begin as learners."""
+        raft, rng = node.raft, self.rng
+        if not raft.may_change:
+            return
+        configuration = raft.configuration
+        known = set(configuration.nodes)
+        ready = [
+            learner
+            for learner in configuration.learners
+            if raft.may_promote(learner) and raft.progress[learner].match_index + 10 >= raft.last_index
+        ]
+        voters = [each for each in (*configuration.voters, *ready) if rng.random() < 0.7]
+        if not voters or rng.random() < 0.3:
+            voters = list(configuration.voters)
+        others = [number for number in self.numbers if number not in voters]
+        learners = [each for each in others if rng.random() < (0.7 if each in known else 0.3)]
+        raft.change(voters, learners)
+        self.carry_out(node)
 
     def isolate(self, number: int) -> None:
         """Cut a node off from all others, or let it hear while nobody hears it, and the other way round."""
@@ -128,7 +162,7 @@ class History(World):
         match rng.randrange(6):
             case 0 if other in self.nodes:
                 self.crash(other)
-            case 1 if leader.raft.role is Role.LEADER:
+            case 1 if other in self.heirs(leader):
                 leader.raft.transfer(other, self.clock(leader.number))
                 self.carry_out(leader)
             case 2:
@@ -141,6 +175,29 @@ class History(World):
         self.fair(1500.0, every_ms=3.0, connect=False)
         self.arrivals.clear()
 
+    def exile(self) -> None:
+        """One member is cut off; the others change and empty each other; then it wakes among a few of them.
+
+        It knows only the group of its days, and must not be elected by what is left of that.
+        """
+        rng = self.rng
+        self.fair(1000.0, every_ms=50.0)
+        sleeper = rng.choice(self.checks.configuration.voters)
+        others = self.others(sleeper)
+        for other in others:
+            self.disconnect(sleeper, other)
+        self.weather = CHURN
+        self.live(rng.uniform(1000, 6000))
+        self.weather = FAIR
+        company = rng.sample(others, rng.randint(1, len(others)))
+        for other in others:
+            for third in others:
+                if other not in company or third not in company:
+                    self.disconnect(other, third)
+        for other in company:
+            self.connect(sleeper, other)
+        self.fair(3000.0, every_ms=20.0, connect=False)
+
     def fair(self, ms: float, *, every_ms: float, connect: bool = True) -> None:
         """No further trouble for a while, with clients at every node that believes to lead."""
         self.weather = FAIR
@@ -149,7 +206,7 @@ class History(World):
         end = self.now + ms
         while self.now < end:
             self.run(every_ms)
-            for a in self.voters:
+            for a in self.numbers:
                 for b in range(1, a):
                     if connect:
                         self.connect(a, b)

@@ -93,15 +93,31 @@ def test_election_winner_begins_with_a_noop_of_its_term() -> None:
 
 
 def test_election_single_voter_leads_at_its_first_timeout() -> None:
-    """A cluster of one works; it commits what its own disk has, not before."""
+    """A cluster of one works; its vote counts when its disk has it, and so do its entries, not before."""
     raft = raft_of(voters=1)
     raft.tick(2000.0)
+    assert raft.role is Role.CANDIDATE
+    output = raft.take_output()
+    assert output is not None
+    assert output.wrote
+    raft.durable(*output.stable)
     assert raft.role is Role.LEADER
     output = raft.take_output()
     assert output is not None
     assert raft.commit_index == 0
     raft.durable(*output.stable)
     assert raft.commit_index == 1
+
+
+def test_election_own_vote_of_an_earlier_term_does_not_count() -> None:
+    """A late report of the disk, about the election before."""
+    raft = raft_of(voters=1)
+    raft.tick(2000.0)
+    output = raft.take_output()
+    assert output is not None
+    raft.tick(4000.0)
+    raft.durable(*output.stable)
+    assert (raft.role, raft.term) == (Role.CANDIDATE, 2)
 
 
 def test_election_candidate_yields_to_the_leader_of_its_term() -> None:
@@ -136,6 +152,7 @@ def test_election_late_and_foreign_votes_do_not_count() -> None:
     raft.step(2, VoteReply(5, True, True), 2000.0)
     raft.step(3, VoteReply(5, True, True), 2000.0)
     assert (raft.role, raft.term) == (Role.CANDIDATE, 5)
+    sent(raft)
     for sender, reply in (
         (2, VoteReply(4, False, True)),  # of an earlier term
         (3, VoteReply(5, True, True)),  # a pre-vote

@@ -270,10 +270,17 @@ def test_change_waits_for_a_hand_over() -> None:
     assert not leader.may_change
 
 
-def test_change_makes_nobody_a_voter_who_is_no_learner() -> None:
-    """Its first snapshot must be of its membership; if that needs its own consent, the group is stuck."""
-    _, leader = with_learners(4)
-    with pytest.raises(AssertionError, match="learners before"):
+def test_change_makes_nobody_a_voter_who_has_no_log() -> None:
+    """A blank replica grants no vote; is the leader lost, a group that needs it would be stuck."""
+    group, leader = with_learners(4)
+    with pytest.raises(AssertionError, match="must be a learner"):
+        leader.change((1, 2, 5))
+    group.add(5)
+    group.cut_off.add(5)
+    leader.change((1, 2, 3), (4, 5))
+    group.deliver()
+    assert [leader.may_promote(node) for node in (4, 5, 6)] == [True, False, False]
+    with pytest.raises(AssertionError, match="must be a learner"):
         leader.change((1, 2, 5))
 
 

@@ -16,6 +16,7 @@ def leader_of(*terms: int, config: RaftConfig = SMALL) -> Raft:
     raft = raft_of(*terms, config=config)
     raft.tick(2000.0)
     raft.step(2, VoteReply(raft.term + 1, True, True), 2000.0)
+    sent(raft)
     raft.step(2, VoteReply(raft.term, False, True), 2000.0)
     assert raft.role is Role.LEADER
     return raft

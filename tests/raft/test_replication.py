@@ -27,6 +27,7 @@ def lead(raft: Raft, now: float = 2000.0) -> Raft:
     """Make one of three nodes leader by answers put in its mouth; what it sent is thrown away."""
     raft.tick(now)
     raft.step(2, VoteReply(raft.term + 1, True, True), now)
+    sent(raft)
     raft.step(2, VoteReply(raft.term, False, True), now)
     assert raft.role is Role.LEADER
     return raft
@@ -169,7 +170,7 @@ def test_leader_sends_before_its_own_disk_is_done() -> None:
     assert output is not None
     assert output.wrote
     assert [to for to, _ in output.messages] == [2, 3]
-    assert output.stable == (2, 1)
+    assert output.stable == (2, 1, 1)
 
 
 def test_leader_commits_without_its_own_disk() -> None:
@@ -215,7 +216,7 @@ def test_leader_of_five_needs_three() -> None:
 def test_leader_does_not_count_what_was_durable_in_an_older_term() -> None:
     """An old report may be of an entry that was cut since; and only own-term entries commit."""
     raft = lead(raft_of(1, 1, 1))
-    raft.durable(3, 1)
+    raft.durable(3, 1, raft.term)
     assert raft.self_match == 0
 
 

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.raft.history import History
-from tests.raft.memory_log import terms_of
 from tests.raft.world import FAIR, Weather
 
 STORM = Weather(
     lose=0.1, double=0.05, overtake=0.15, crash=0.01, cut=0.02, pause=0.01, slow_sync=0.05, stall=0.05
 )
 
+MOVING = Weather(change=0.05, retire=0.1)
+
 
 def settle(world: History) -> None:
-    """After a fair while there is one leader, all logs are equal, and all is committed."""
+    """After a fair while there is one leader, its members are equal, and nobody else thinks to be one."""
     before = world.checks.commit_index
     world.clear_up()
     assert world.checks.commit_index > before, "no progress in fair weather"
-    assert len(world.leaders()) == 1
-    assert len({tuple(terms_of(node.log)) for node in world.nodes.values()}) == 1
-    assert {node.raft.commit_index for node in world.nodes.values()} == {world.checks.commit_index}
+    (leader,) = world.leaders()
+    assert leader.raft.configuration == world.checks.configuration
+    assert leader.raft.is_settled
+    assert leader.number in leader.raft.configuration.voters
+    members = leader.raft.configuration.nodes
+    for number, node in world.nodes.items():
+        raft = node.raft
+        assert raft.is_blank is (number not in members)
+        if number in members:
+            assert raft.configuration == leader.raft.configuration
+            assert raft.last_index == raft.commit_index == node.applied_index == world.checks.commit_index
 
 
 @pytest.mark.parametrize("lease", [False, True], ids=["index", "lease"])
@@ -49,6 +60,34 @@ def test_group_in_a_storm_is_safe_and_recovers(seed: int) -> None:
     print(f"seed {seed}")
     world = History(seed, size=3 if seed % 2 else 5, lease=seed % 4 < 2, weather=STORM)
     world.live(8_000.0)
+    settle(world)
+
+
+@pytest.mark.parametrize("seed", range(500, 516))
+def test_group_that_changes_is_safe_and_recovers(seed: int) -> None:
+    """Members come and go all the time, with their disks emptied in between."""
+    print(f"seed {seed}")
+    world = History(seed, spare=2, lease=seed % 2 == 1, weather=MOVING)
+    world.live(12_000.0)
+    settle(world)
+
+
+@pytest.mark.parametrize("seed", range(600, 610))
+def test_group_that_changes_in_a_storm_is_safe_and_recovers(seed: int) -> None:
+    """Changes begun, undone, and ended by others; snapshots that never quite arrive."""
+    print(f"seed {seed}")
+    world = History(seed, size=1 + seed % 3, spare=4 - seed % 3, weather=replace(STORM, change=0.2))
+    world.live(8_000.0)
+    settle(world)
+
+
+@pytest.mark.parametrize("seed", range(700, 716))
+def test_node_that_slept_through_changes_is_not_elected_by_the_emptied(seed: int) -> None:
+    """A blank replica has forgotten what it acknowledged: its vote must not make up a majority of old."""
+    print(f"seed {seed}")
+    world = History(seed, size=3, spare=1 + seed % 2, weather=FAIR)
+    for _ in range(4):
+        world.exile()
     settle(world)
 
 

@@ -1,10 +1,11 @@
 """A random world for one group: nodes with cores, liveness and disks; links, clocks and crashes, from a seed.
 
-Links are quick or slow, stall in one direction, and lose what is under way when they break; Raft's
-messages, not liveness, may besides be lost, doubled and overtaken.  Disks lag, and a crash keeps any
-prefix of what was not synced.  Nodes stop for a while and go on as if nothing had happened.  Clocks run
-at slightly different speeds.  The driver here is the smallest that keeps the duties written in
-`redraft.raft.core`; `checks` watches.
+More processes than the group has members: those hold blank replicas until they are added.  Links are
+quick or slow, stall in one direction, and lose what is under way when they break; Raft's messages, not
+liveness, may besides be lost, doubled and overtaken.  Disks lag, and a crash keeps any prefix of what was
+not synced.  Nodes stop for a while and go on as if nothing had happened.  Clocks run at slightly different
+speeds.  The driver here is the smallest that keeps the duties written in `redraft.raft.core`, with
+`snapshots`; `checks` watches.
 """
 
 from __future__ import annotations
@@ -19,8 +20,15 @@ from heapq import heappop, heappush
 from redraft.raft.configuration import Configuration
 from redraft.raft.core import Output, Raft, RaftConfig, Role
 from redraft.raft.liveness import Liveness
-from redraft.raft.messages import LivenessMessage, RaftMessage
+from redraft.raft.messages import (
+    InstallSnapshot,
+    InstallSnapshotReply,
+    LivenessMessage,
+    RaftMessage,
+    SnapshotMessage,
+)
 from tests.raft.checks import Checks
+from tests.raft.disk import Disk, Snapshot, applied
 from tests.raft.memory_log import MemoryLog
 
 GROUP = 1
@@ -45,9 +53,13 @@ class Weather:
     slow_link: float = 0.2
     isolate: float = 0.003
     stall: float = 0.01
+    snapshot: float = 0.01
+    fail_snapshot: float = 0.02
+    change: float = 0.0
+    retire: float = 0.02
 
 
-FAIR = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+FAIR = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, fail_snapshot=0, retire=0.2)
 
 
 @dataclass
@@ -61,27 +73,54 @@ class Read:
 
 
 @dataclass
+class Sending:
+    """A snapshot on its way to a follower."""
+
+    snapshot: Snapshot
+    offset: int
+    asked_ms: float
+
+
+@dataclass
 class Node:
     """One process, from start to crash."""
 
     number: int
     raft: Raft
-    log: MemoryLog
+    disk: Disk
     liveness: Liveness
+    applied_index: int
+    state: int
     followed: tuple[int, int] = (0, 0)
     gated: deque[tuple[int, Output]] = field(default_factory=deque)
     syncs_until: float = 0.0
     paused_until: float = 0.0
     heartbeat_ms: float = 0.0
     reads: list[Read] = field(default_factory=list)
+    lives: int = 0
+    """How often the replica was emptied since the start."""
+    sending: dict[int, Sending] = field(default_factory=dict)
+    arriving: tuple[Snapshot, int, int] | None = None
+    """(snapshot, sender, pieces here)."""
+
+    @property
+    def log(self) -> MemoryLog:
+        return self.disk.log
 
 
 class World:
     """Time, network, disks and the nodes that are up."""
 
     def __init__(
-        self, seed: int, *, size: int = 3, lease: bool = False, weather: Weather | None = None
+        self,
+        seed: int,
+        *,
+        size: int = 3,
+        spare: int = 0,
+        lease: bool = False,
+        weather: Weather | None = None,
     ) -> None:
+        """`size` founders, and `spare` other processes."""
         self.rng = random.Random(seed)
         self.now = 0.0
         self.lease = lease
@@ -93,11 +132,17 @@ class World:
             inflight_bytes_max=256,
             lease=lease,
         )
-        self.voters = range(1, size + 1)
-        self.checks = Checks(self.voters)
-        self.speed = {number: 1 + self.rng.uniform(-DRIFT, DRIFT) / 3 for number in self.voters}
-        self.logs = {number: MemoryLog(observer=self.checks.appended) for number in self.voters}
-        self.lives = dict.fromkeys(self.voters, 0)
+        self.numbers = range(1, size + spare + 1)
+        founding = Configuration(tuple(self.numbers[:size]))
+        self.checks = Checks(founding)
+        self.speed = {number: 1 + self.rng.uniform(-DRIFT, DRIFT) / 3 for number in self.numbers}
+        self.disks = {
+            number: Disk(
+                MemoryLog(observer=self.checks.appended), founding if number <= size else Configuration()
+            )
+            for number in self.numbers
+        }
+        self.lives = dict.fromkeys(self.numbers, 0)
         self.nodes: dict[int, Node] = {}
         self.links: dict[frozenset[int], int] = {}  # pair -> session, while up
         self.sessions = 0
@@ -107,7 +152,7 @@ class World:
         self.order = 0
         self.proposed = 0
         self.reads_done = 0
-        for number in self.voters:
+        for number in self.numbers:
             self.start(number)
             self.at(self.rng.uniform(0, TICK_MS), 0, partial(self.tick, number))
 
@@ -138,7 +183,8 @@ class World:
     def start(self, number: int) -> None:
         self.lives[number] += 1
         first = self.lives[number] == 1
-        log = self.logs[number]
+        disk = self.disks[number]
+        snapshot = disk.recover()
 
         def supports(peer: int, _group: int, term: int) -> bool:
             return node.raft.term == term and node.raft.leader_id == peer
@@ -146,15 +192,16 @@ class World:
         liveness = Liveness(number, supports, incarnation=self.lives[number])
         raft = Raft(
             node_id=number,
-            configuration=Configuration(tuple(self.voters)),
-            log=log,
+            configuration=snapshot.configuration,
+            applied_index=snapshot.index,
+            log=disk.log,
             config=self.config,
             random=lambda: self.rng.random() ** 3,  # time-outs near the shortest, where a lease is tight
             now_ms=self.clock(number),
             may_vote_from_ms=0.0 if first else self.clock(number) + TIMEOUT_MS,
             vouched_ms=lambda leader, term: liveness.vouched_ms(leader, GROUP, term),
         )
-        node = self.nodes[number] = Node(number, raft, log, liveness)
+        node = self.nodes[number] = Node(number, raft, disk, liveness, snapshot.index, snapshot.state)
         for other in self.nodes:
             if other != number:
                 delay = self.rng.choice([self.rng.uniform(1, 30), self.rng.uniform(1, 30), 1000.0])
@@ -162,8 +209,8 @@ class World:
 
     def crash(self, number: int) -> None:
         node = self.nodes.pop(number)
-        self.logs[number] = node.log.crash(self.rng.randint(0, node.log.unsynced))
-        for other in self.voters:
+        node.disk.log = node.log.crash(self.rng.randint(0, node.log.unsynced))
+        for other in self.numbers:
             self.disconnect(number, other)
         self.at(self.rng.choice([5.0, 200.0, 2000.0]), 0, lambda: self.start(number))
 
@@ -180,10 +227,17 @@ class World:
             node.liveness.open_round(now, now, 0)
             node.raft.quorum_contact(node.liveness.quorum_contact(GROUP, node.raft.configuration), now)
         self.carry_out(node)
+        self.move_snapshots(node)
         self.trouble(node)
 
     def trouble(self, node: Node) -> None:
         """What happens to a node in 20 ms; nothing, in this world."""
+
+    def move_snapshots(self, node: Node) -> None:
+        """What a node does in 20 ms about snapshots; nothing, in this world."""
+
+    def on_link_news(self, node: Node, peer: int) -> None:
+        """The link to a peer broke or is new."""
 
     # ---- the driver ----
 
@@ -204,9 +258,16 @@ class World:
             for peer, raft_message in output.messages:
                 self.checks.told(node.number, peer, raft_message, node.log)
                 self.post_raft(node.number, peer, raft_message)
+            for peer in output.snapshots:
+                node.sending.pop(peer, None)
             if output.wrote or output.gated:
                 self.sync(node, output)
-        self.checks.committed((node.number, self.lives[node.number]), raft, self.logs)
+        self.checks.committed((node.number, self.lives[node.number]), raft, self.disks)
+        if not raft.is_blank and raft.commit_index > node.applied_index:
+            for entry in raft.log.slice(node.applied_index + 1, raft.commit_index + 1, 1 << 30):
+                node.state = applied(node.state, entry)
+            node.applied_index = raft.commit_index
+            assert node.state == self.checks.states[node.applied_index], "a state of its own"
 
     def sync(self, node: Node, output: Output) -> None:
         """Hand the log to the disk; the last one to be done is done with all before."""
@@ -221,6 +282,7 @@ class World:
         if self.nodes.get(node.number) is not node:
             return
         node.log.sync(lsn)
+        node.disk.forget_retired()
         while node.gated and node.gated[0][0] <= lsn:
             output = node.gated.popleft()[1]
             if output.wrote:
@@ -246,6 +308,7 @@ class World:
         node = self.nodes.get(number)
         if node is not None and self.links.get(frozenset((number, other))) == session:
             node.liveness.link_up(other, self.clock(number))
+            self.on_link_news(node, other)
             node.raft.peer_reset(other)
             self.carry_out(node)
 
@@ -260,6 +323,7 @@ class World:
         if node is None or frozenset((number, other)) in self.links:
             return  # a new link is there already: it says all that is needed
         node.liveness.link_down(other, self.clock(number))
+        self.on_link_news(node, other)
         node.raft.peer_lost(other)
         if node.raft.leader_id == other:
             node.raft.leader_lost(self.clock(number))
@@ -283,7 +347,7 @@ class World:
 
         self.at(when - self.now, to, arrive)
 
-    def post_raft(self, sender: int, to: int, message: RaftMessage) -> None:
+    def post_raft(self, sender: int, to: int, message: RaftMessage | SnapshotMessage) -> None:
         rng, weather = self.rng, self.weather
         if rng.random() < weather.lose:
             return
@@ -291,9 +355,16 @@ class World:
             in_order = rng.random() >= weather.overtake
             self.post(sender, to, lambda node: self.on_raft(node, sender, message), in_order=in_order)
 
-    def on_raft(self, node: Node, sender: int, message: RaftMessage) -> None:
-        node.raft.step(sender, message, self.clock(node.number))
-        self.carry_out(node)
+    def on_raft(self, node: Node, sender: int, message: RaftMessage | SnapshotMessage) -> None:
+        if isinstance(message, InstallSnapshot | InstallSnapshotReply):
+            self.on_snapshot(node, sender, message)
+        else:
+            node.raft.step(sender, message, self.clock(node.number))
+        if self.nodes.get(node.number) is node:
+            self.carry_out(node)
+
+    def on_snapshot(self, node: Node, sender: int, message: SnapshotMessage) -> None:
+        """A piece of a snapshot, or the answer to one; nobody sends any in this world."""
 
     def on_liveness(self, sender: int, message: LivenessMessage, node: Node) -> None:
         now = self.clock(node.number)
@@ -315,7 +386,7 @@ class World:
     # ---- what may go wrong ----
 
     def others(self, number: int) -> list[int]:
-        return [other for other in self.voters if other != number]
+        return [other for other in self.numbers if other != number]
 
     def cut(self, a: int, b: int, ms: float) -> None:
         self.disconnect(a, b)
