@@ -55,13 +55,18 @@ class NodeRecord(msgspec.Struct, frozen=True):
 
 
 class GroupRecord(msgspec.Struct, frozen=True):
-    """A group: its slots as inclusive ranges, its placement, and the epochs of placing and settling it."""
+    """A group: its slots as inclusive ranges, its placement, and the epochs of placing and settling it.
+
+    (`settled_index`, `settled_term`) is a committed place in the group's log, as of which it had settled.
+    """
 
     group_id: int
     slots: tuple[tuple[int, int], ...]
     voters: tuple[int, ...]
     placed: int = FOUNDING_EPOCH
     settled: int = FOUNDING_EPOCH
+    settled_index: int = 0
+    settled_term: int = 0
 
     @property
     def moving(self) -> bool:
@@ -136,10 +141,16 @@ class Place(msgspec.Struct, frozen=True, tag="place"):
 
 
 class Settled(msgspec.Struct, frozen=True, tag="settled"):
-    """The group's committed configuration is the placement of epoch `placed`, and nothing else."""
+    """The group's committed configuration is the placement of epoch `placed`, and nothing else.
+
+    So it is as of (index, term), a committed place in the group's log: who is told to go can tell by it
+    whether it has come back since.
+    """
 
     group_id: int
     placed: int
+    index: int = 0
+    term: int = 0
 
 
 class Recover(msgspec.Struct, frozen=True, tag="recover"):
@@ -357,7 +368,7 @@ def _settle(topology: Topology, command: Settled, index: int) -> tuple[Topology,
     group = topology.group(command.group_id)
     if group is None or not group.settled < command.placed <= group.placed:
         return topology, topology.epoch  # a late or repeated report
-    settled = replace(group, settled=command.placed)
+    settled = replace(group, settled=command.placed, settled_index=command.index, settled_term=command.term)
     groups = tuple(settled if each is group else each for each in topology.groups)
     return replace(topology, epoch=index, groups=groups), index
 

@@ -122,15 +122,19 @@ class Hosting:
         node.replace_state(replica, applier)
         return True
 
-    def drop(self, replica: Replica) -> None:
+    def drop(self, replica: Replica, index: int, term: int) -> bool:
         """Forget a replica's state and log, but for its term, its vote and where its log ended.
 
-        The first thing on disk is that it is dropped: what is left of it must not vote (`raft.membership`).
+        The group had settled elsewhere as of the committed place (index, term); False if the replica has a
+        part in it by a later configuration, for this node's topology may be old.  The first thing on disk is
+        that it is dropped: what is left of it must not vote (`raft.membership`).
         """
+        if not replica.raft.retire(index, term):
+            return False
         self._standing.memory.drop(replica.group.group_id)
-        replica.raft.retire()
         self._node.dismiss(replica)
         self._store.drop(replica.group.group_id)
+        return True
 
     def _finish_drop(self, group: int, view: LogView) -> None:
         """Drop what a crash may have left."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from redraft.base.errors import DamagedError
 from redraft.raft.messages import InstallSnapshot, InstallSnapshotReply
+from redraft.raft.progress import ProgressState
 from redraft.replica.replica import Replica
 from redraft.snapshot.store import Reading, Snapshot, Store
 
@@ -160,7 +161,9 @@ class Sending:
 
     def _valid(self, transfer: Transfer) -> bool:
         raft = transfer.replica.raft
-        return transfer.replica.leads and raft.term == transfer.term and transfer.peer in raft.progress
+        progress = raft.progress.get(transfer.peer)
+        waits = progress is not None and progress.state is ProgressState.SNAPSHOT
+        return waits and raft.term == transfer.term
 
     def _ask(self, transfer: Transfer) -> None:
         transfer.asked = True

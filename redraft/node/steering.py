@@ -166,13 +166,14 @@ class Steering:
     def _steer(self, record: GroupRecord, replica: Replica) -> None:
         node, raft = self._node, replica.raft
         if node.node_id not in record.voters and not record.moving and not replica.leads:
-            log.info("group %d has settled elsewhere: its replica here is dropped", record.group_id)
-            node.hosting.drop(replica)
+            if node.hosting.drop(replica, record.settled_index, record.settled_term):
+                log.info("group %d has settled elsewhere: its replica here is dropped", record.group_id)
         elif replica.leads:
             self._end_sessions(replica)
             self._step(replica, record.voters, ())
             if record.moving and raft.is_settled and is_settled(raft.configuration, record.voters):
-                self._put(Settled(record.group_id, record.placed))
+                index = max(raft.configuration_index, raft.log.first_index - 1)
+                self._put(Settled(record.group_id, record.placed, index, raft.log.term(index)))
 
     def _steer_topology(self, topology: Topology, replica: Replica) -> None:
         if not replica.leads:
@@ -233,6 +234,7 @@ def _caught_up(raft: Raft, node_id: int) -> bool:
         progress is not None
         and progress.reachable
         and progress.state is ProgressState.REPLICATE
+        and raft.may_promote(node_id)
         and progress.match_index + CAUGHT_UP_ENTRIES >= raft.last_index
     )
 

@@ -66,11 +66,11 @@ def restore(state: State, index: int, term: int, configuration: Configuration) -
 def retire(state: State, index: int, term: int) -> bool:
     """Forget all of a removed replica but what must never be forgotten: term, vote, and how far its log went.
 
-    (index, term) is a committed place, told by the group's leader, as of which the node is no member; 0 if
-    this replica knows by itself.  False: it may be a member again by now.  Whoever comes back under this
-    node's id in this group goes on from there (`State.is_blank`).
+    (index, term) is a committed place as of which the node is no member, told by the group's leader; 0 if
+    this replica knows by itself.  False: it is a member for all that is known, perhaps again.  Whoever comes
+    back under this node's id in this group goes on from there (`State.is_blank`).
     """
-    if state.role is Role.LEADER or not (is_removed(state) or state.configuration_index <= index):
+    if state.role is Role.LEADER or not (is_removed(state) or _joined_before(state, index, term)):
         return False
     if index <= state.commit_index:
         index, term = state.commit_index, state.log.term(state.commit_index)
@@ -80,3 +80,13 @@ def retire(state: State, index: int, term: int) -> bool:
     state.become_follower(state.term, 0, state.now_ms)
     state.wrote = True
     return True
+
+
+def _joined_before(state: State, index: int, term: int) -> bool:
+    """Whether no configuration here is newer than a committed place.
+
+    One that lies behind it, but is of an earlier term, was never committed (leader completeness).
+    """
+    known = state.configuration_index
+    known_term = state.log.term(max(known, state.log.first_index - 1))
+    return index > 0 and (known_term, known) <= (term, index)

@@ -514,11 +514,22 @@ def test_retired_replica_comes_back_by_a_snapshot_of_its_new_membership() -> Non
 
 def test_retired_replica_must_be_certain_to_be_out() -> None:
     """A member is never emptied; nor one that was told so of a time before it came back."""
+    assert not raft_of(1, 1, applied_index=2).retire(), "a founder, by the first configuration"
     group, leader = with_learners(4)
     assert not group[4].retire()
     assert not group[3].retire()
     assert not group[4].retire(leader.configuration_index - 1, 1)
     assert not leader.retire(99, 1)
+
+
+def test_retired_replica_may_have_a_change_that_was_never_committed() -> None:
+    """It lies behind the place that the replica is told of, but in an older term: that is no return."""
+    raft = raft_of(1, 1, term=2)
+    change = entry_of(2, 3, Configuration((1, 2), (1, 2, 3)))
+    raft.step(2, AppendEntries(2, 2, 1, 2, (change,)), 0.0)
+    assert not raft.retire(2, 1), "for all it knows it joined later"
+    assert raft.retire(3, 3)
+    assert raft.is_blank
 
 
 def test_retired_replica_may_be_told_that_it_is_out() -> None:
