@@ -17,6 +17,7 @@ from redraft.cli.group import group
 from redraft.cli.local import local
 from redraft.cli.node import node
 from redraft.cli.ping import ping
+from redraft.cli.rebuild import rebuild
 from redraft.cli.recover import recover_command
 from redraft.cli.server import server
 from redraft.cli.simulate import simulate
@@ -37,7 +38,7 @@ def commands() -> None:
     """
 
 
-for command in (local, server, status, node, group, recover_command, ping, simulate, version):
+for command in (local, server, status, node, group, rebuild, recover_command, ping, simulate, version):
     commands.add_command(command)
 
 

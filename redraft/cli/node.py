@@ -52,12 +52,14 @@ def remove(node_id: int, at: str, timeout_s: float, wait: bool) -> None:
     epoch = trio.run(put, address, timeout_s, ["REMOVE-NODE", str(node_id)])
     click.echo(f"node {node_id} is being removed")
     if wait:
-        trio.run(partial(follow, address, epoch, lambda report: _waiting_for(report, node_id), goes=node_id))
+        trio.run(
+            partial(follow, address, epoch, lambda report: waiting_for_removal(report, node_id), goes=node_id)
+        )
         click.echo(f"node {node_id} is no member any more")
 
 
-def _waiting_for(report: Report, node_id: int) -> str:
-    """What the removal still waits for, nothing when it is done."""
+def waiting_for_removal(report: Report, node_id: int) -> str:
+    """What the removal of a node still waits for, nothing when it is done."""
     if not any(row.id == node_id for row in report.nodes):
         return ""
     moving = [group for group in report.groups if group.moving]

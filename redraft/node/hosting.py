@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MakeApplier = Callable[[Group, LogView], Applier]
 """Makes an empty state for a group's replica."""
 
-REBUILD = "Rebuild this node from its peers: docs/operations.md, 'A damaged node'."
+REBUILD = "Rebuild this node from its peers: `redraft rebuild --help`."
 
 
 class Hosting:

@@ -4,6 +4,7 @@
     DIR/identity    one line of JSON, then its CRC-32 as eight hex digits; replaced as a whole
     DIR/topology    the newest topology the node has seen; only a memory of what the topology group holds
     DIR/log/        the log (`redraft.wal`)
+    DIR/damaged/    what was set aside to be looked at; nothing of it is ever read
     DIR/snapshots/  the newest state of each group that was written down (`redraft.snapshot`)
 
 Invariants: one process at a time has the directory; the 40-hex id is made once, at the first start,
@@ -32,6 +33,8 @@ from redraft.control.topology import Topology, decode, encode
 FORMAT: Final = 1
 LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS = "lock", "identity", "topology", "log", "snapshots"
 OWN: Final = frozenset((LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS, IDENTITY + ".new", TOPOLOGY + ".new"))
+DAMAGED: Final = "damaged"
+"""What `redraft rebuild` sets aside; a second time with a number behind."""
 MOUNT_POINT: Final = "lost+found"
 """What a fresh file system has in its root."""
 IDENTITY_BYTES_MAX: Final = 1024 * 1024
@@ -155,6 +158,22 @@ class DataDirectory:
         encoded = encode(topology)
         _replace(self.path, TOPOLOGY, b"%08x" % zlib.crc32(encoded) + encoded)
 
+    def set_aside(self) -> Path:
+        """Move all of the node into a folder of its own: the directory is as good as empty.  Returns where.
+
+        The identity goes last: what a crash leaves is a node without a log, which does not start, and another
+        try moves the rest.
+        """
+        count = sum(each.name.startswith(DAMAGED) for each in self.path.iterdir())
+        kept = self.path / (DAMAGED if not count else f"{DAMAGED}-{count + 1}")
+        kept.mkdir(mode=0o700)
+        for name in (LOG, SNAPSHOTS, TOPOLOGY, IDENTITY):
+            if (self.path / name).exists():
+                (self.path / name).rename(kept / name)
+        _sync_directory(kept)
+        _sync_directory(self.path)
+        return kept
+
     def close(self) -> None:
         """Let another process have the directory."""
         if self._lock >= 0:
@@ -217,7 +236,9 @@ def _read(path: Path) -> Identity:
 def _refuse_foreign(path: Path) -> None:
     """A first start wants a directory of its own: somebody else's files are not to be mixed with a node's."""
     foreign = sorted(
-        each.name for each in path.iterdir() if each.name not in OWN and each.name != MOUNT_POINT
+        each.name
+        for each in path.iterdir()
+        if each.name not in OWN and each.name != MOUNT_POINT and not each.name.startswith(DAMAGED)
     )
     if foreign:
         raise DirectoryError(

@@ -241,11 +241,11 @@ class Cluster:
 
     # -- asking ---------------------------------------------------------------------------------------
 
-    def join(self, at: Node, port: int = 0) -> Node:
-        """Start a new node in an empty directory that joins the cluster by way of a member."""
+    def join(self, at: Node, port: int = 0, directory: Path | None = None) -> Node:
+        """Start a new node in an empty directory (its own unless given) that joins by way of a member."""
         number = sum(1 for _ in self.directory.glob("node-*/"))
         port = port or free_client_port(1)
-        data = self.directory / f"node-{number}"
+        data = directory or self.directory / f"node-{number}"
         flags = ("--listen", f"{HOST}:{port}", "--join", f"{HOST}:{at.port}", "--dir", str(data))
         line = [sys.executable, "-m", "redraft", "server", *flags]
         process = Process(

@@ -32,6 +32,16 @@ def stands_on(cluster: Cluster, at: Node, group: int) -> list[int]:
     return next(each["voters"] for each in status(cluster, at)["groups"] if each["id"] == group)
 
 
+def settles_on(cluster: Cluster, at: Node, node: int, groups: list[int]) -> None:
+    """Wait until groups have a replica on a node, and nothing of them moves."""
+
+    def settled() -> bool:
+        found = {each["id"]: each for each in status(cluster, at)["groups"]}
+        return all(node in found[group]["voters"] and not found[group]["moving"] for group in groups)
+
+    wait_until(settled, timeout_s=READY_S, what=f"groups {groups} stand on node {node}")
+
+
 def done(command: subprocess.CompletedProcess[str]) -> str:
     """What a command said that succeeded."""
     assert command.returncode == 0, command.stderr
@@ -86,11 +96,7 @@ def test_node_that_lost_its_disk_comes_back_as_a_new_one(directory: Path) -> Non
         assert "is the address of node 3" in _joined_in_vain(cluster, first, third.port)
         done(cluster.admin(first, "node", "remove", "3"))
         new = cluster.join(first, third.port)
-        wait_until(
-            lambda: all(4 in stands_on(cluster, new, group) for group in (1, 2, 3)),
-            timeout_s=READY_S,
-            what="the new node fills the empty places",
-        )
+        settles_on(cluster, new, 4, [1, 2, 3])
         settled = "group", "move", "1", "--to", "4,1,2"
         assert "stands on nodes 4, 1, 2" in done(cluster.admin(new, *settled))
         cluster.kill(first)
@@ -107,6 +113,40 @@ def _joined_in_vain(cluster: Cluster, at: Node, port: int) -> str:
         command, env=cluster.environment, capture_output=True, text=True, timeout=READY_S, check=False
     )
     return refused(said)
+
+
+@pytest.mark.parametrize("what", ["log", "snapshots"])
+def test_damaged_node_is_named_and_rebuilt_from_its_peers(directory: Path, what: str) -> None:
+    """A flipped byte in the middle of a file: refused with file and offset; one command, and it holds all."""
+    flags = ("--groups", "1", "--snapshot-log-bytes", "1mb", "--log-tail-bytes", "1mb")
+    with Cluster(directory, command=redraft_command(*flags)) as cluster:
+        first, _second, third = cluster.nodes
+        with cluster.client(first) as client:
+            for number in range(600):
+                client.set(f"key:{number % 300}", b"%4d" % number * 1000)
+            wait_until(
+                lambda: status(cluster, third)["groups"][0]["snapshot_index"] > 0,
+                timeout_s=READY_S,
+                what="a snapshot is made",
+            )
+        cluster.kill(third)
+        file = sorted((third.directory / what).iterdir())[0]
+        content = bytearray(file.read_bytes())
+        content[len(content) // 4] ^= 1
+        file.write_bytes(content)
+        third.process.start()
+        assert third.process.wait(READY_S) == 1
+        assert f"{file.name} is damaged" in third.process.tail()
+        assert "offset" in third.process.tail()
+        cluster.nodes.remove(third)
+        said = done(cluster.admin(first, "rebuild", "--dir", str(third.directory)))
+        assert f"with --join 127.0.0.1:{first.port}" in said
+        new = cluster.join(first, third.port, directory=third.directory)
+        settles_on(cluster, new, 4, [1])
+        done(cluster.admin(new, "group", "move", "1", "--to", "4,1,2"))
+        with cluster.client(new) as client:
+            assert client.dbsize() == 300
+            assert client.get("key:299") == b"%4d" % 599 * 1000
 
 
 def test_changes_that_can_not_be_are_refused_in_a_sentence(directory: Path) -> None:
