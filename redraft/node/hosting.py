@@ -140,7 +140,8 @@ class Hosting:
         """Drop what a crash may have left."""
         self._store.drop(group)
         if view.last_index >= view.first_index:
-            view.restore(view.last_index, view.term(view.last_index))
+            base = view.first_index - 1
+            view.restore(base, view.term(base))
 
     def _replica(
         self, group: Group, applier: Applier, configuration: Configuration, *, waits: bool

@@ -15,6 +15,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from redraft.control.admission import objection
 from redraft.control.applier import TopologyApplier, encode_request, reason_of
 from redraft.control.reconcile import is_settled, next_step, within_reach
@@ -215,12 +217,13 @@ class Steering:
 
     def _put(self, command: Command) -> None:
         """Put a command to the topology group, unless it is on its way already."""
-        if command in self._asked or self._node.stopping:
+        about = replace(command, index=0, term=0) if isinstance(command, Settled) else command
+        if about in self._asked or self._node.stopping:
             return
-        self._asked.add(command)
+        self._asked.add(about)
 
         def then(reply: bytes) -> None:
-            self._asked.discard(command)
+            self._asked.discard(about)
             reason = reason_of(reply)
             if reason is not None:
                 log.debug("%s: %s", command, reason)

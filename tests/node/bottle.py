@@ -17,7 +17,7 @@ from redraft.base.address import Address
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
 from redraft.commands.keyspace import Keyspace
-from redraft.control.applier import topology_of
+from redraft.control.applier import reason_of, topology_of
 from redraft.control.topology import Command, Join, Topology, founding_topology
 from redraft.engine.hash import HashEngine
 from redraft.node.node import Next, Node
@@ -325,7 +325,9 @@ class Cluster:
         """Make one more node a member by asking a member, and start it; returns its number."""
         number = max(self.disks) + 1
         new = member_of(number)
-        reply = self.change(at, Join(new.hex_id, new.host, new.client_port, 0, 0, 0))
+        command = Join(new.hex_id, new.host, new.client_port, 0, 0, 0)
+        while reason_of(reply := self.change(at, command)) is not None:
+            self.run(500)
         self.disks[number] = Disk()
         self.clocks[number] = BottleClock(self)
         self.memories[number] = Memory()

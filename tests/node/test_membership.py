@@ -209,6 +209,8 @@ def test_member_that_was_down_meanwhile_learns_what_happened() -> None:
     cluster.start(3)
     settles(cluster, 1, 1, 2, 4)
     assert len(cluster.nodes[3].cluster.members) == 5
+    log = cluster.disks[3].group(1)
+    assert log.last_index == log.first_index - 1, "it could not know by its own log that it is out"
     assert cluster.call(3, [b"GET", b"k39"], write=False)[0].endswith(b"v\r\n")
 
 
