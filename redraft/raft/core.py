@@ -159,8 +159,10 @@ class Raft(State):
 
     def durable(self, index: int, term: int, saved_term: int) -> None:
         """Log and vote are durable up to there (an `Output.stable`): who leads or campaigns counts itself."""
-        election.on_durable(self, saved_term)
-        replication.on_durable(self, index, term)
+        if self.role is Role.LEADER:
+            replication.on_durable(self, index, term)
+        elif self.role is Role.CANDIDATE:
+            election.on_durable(self, saved_term)
 
     def leader_heard(self, heard_ms: float) -> None:
         """The process of this group's leader vouched for it at heard_ms."""

@@ -78,11 +78,11 @@ def _ask(state: State, now_ms: float, term: int, *, pre_vote: bool, transfer: bo
 
 
 def on_durable(state: State, saved_term: int) -> None:
-    """Our vote in saved_term is durable: if it is for ourselves in this election, it counts now.
+    """A candidate's vote in saved_term is durable: if it is for itself in this election, it counts now.
 
     Not before: a sole voter would lead, and speak, in a term that a crash may let it begin once more.
     """
-    if state.role is Role.CANDIDATE and saved_term == state.term and state.node_id not in state.votes:
+    if saved_term == state.term and state.node_id not in state.votes:
         _count(state, state.node_id, True, state.now_ms)
 
 

@@ -45,7 +45,8 @@ def on_append_entries(state: State, sender: int, message: AppendEntries, now_ms:
         if entries:
             found = configurations_in(entries)
             log.append(entries)
-            appended(state, entries[0].index, found)
+            if found or state.configurations[-1][0] >= entries[0].index:
+                appended(state, entries[0].index, found)
             state.wrote = True
     # "min(leaderCommit, index of last new entry)": our log may go on beyond with what the leader lacks.
     state.commit_index = max(state.commit_index, min(leader_commit, match_index))

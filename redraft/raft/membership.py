@@ -33,13 +33,14 @@ from redraft.raft.state import Role, State
 from redraft.raft.transfer import begin_transfer
 from redraft.raft.types import Entry, EntryKind
 
+_KIND = int(EntryKind.CONFIGURATION)
+
 # ---- every replica ----
 
 
 def configurations_in(entries: Sequence[Entry]) -> list[tuple[int, Configuration]]:
     """The configurations among entries, by index; DamagedError for bytes that are none."""
-    kind = EntryKind.CONFIGURATION
-    return [(entry.index, Configuration.decode(entry.data)) for entry in entries if entry.kind == kind]
+    return [(entry.index, Configuration.decode(entry.data)) for entry in entries if entry.kind == _KIND]
 
 
 def appended(state: State, first: int, found: list[tuple[int, Configuration]]) -> None:
@@ -95,7 +96,7 @@ def may_change(state: State) -> bool:
 def may_promote(state: State, node_id: int) -> bool:
     """Leader: whether a learner's replica is there; a blank one grants no vote, and a group may need it."""
     progress = state.progress.get(node_id)
-    return progress is not None and not progress.leaves_at and progress.counted_index > 0
+    return progress is not None and not progress.leaves_at and state.durable_index(node_id) > 0
 
 
 def change(state: State, voters: tuple[int, ...], learners: tuple[int, ...]) -> int:

@@ -51,7 +51,7 @@ class Progress:
         self.match_index = 0
         self.next_index = next_index
         self.joined_index = joined_index
-        """The configuration that made it a member: what it has of the log below may be an earlier life's."""
+        """The configuration that made it a member; an ack of less may be late, of an earlier life."""
         self.leaves_at = 0
         """The configuration that leaves it out, of which it is still to be told; 0 for a member."""
         self.probing = False
@@ -89,11 +89,6 @@ class Progress:
         self.state = ProgressState.SNAPSHOT
         self.snapshot_index = snapshot_index
         self._empty_window()
-
-    @property
-    def counted_index(self) -> int:
-        """How much of the log it surely has: an ack from before it joined may be late, and its log gone."""
-        return self.match_index if self.match_index >= self.joined_index else 0
 
     @property
     def is_told(self) -> bool:

@@ -186,7 +186,7 @@ def on_durable(state: State, index: int, term: int) -> None:
     What was durable under an older term is not counted: it may have been cut since, and only entries of this
     term count for commit anyway.
     """
-    if state.role is Role.LEADER and term == state.term and index > state.self_match:
+    if term == state.term and index > state.self_match:
         state.self_match = index
         advance_commit(state)
 

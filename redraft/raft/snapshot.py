@@ -55,7 +55,7 @@ def restore(state: State, index: int, term: int, configuration: Configuration) -
         later = [known for known in state.configurations if known[0] > index]
     else:
         state.log.restore(index, term)
-    state.configurations = [(index, configuration), *later]
+    state.begin_with(index, configuration, later)
     state.commit_index = index
     state.wrote = True
     if state.leader_id:
@@ -75,7 +75,7 @@ def retire(state: State, index: int, term: int) -> bool:
     if index <= state.commit_index:
         index, term = state.commit_index, state.log.term(state.commit_index)
     state.log.restore(index, term)
-    state.configurations = [(index, Configuration())]
+    state.begin_with(index, Configuration(), [])
     state.commit_index = index
     state.become_follower(state.term, 0, state.now_ms)
     state.wrote = True

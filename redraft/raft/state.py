@@ -73,6 +73,7 @@ class State:
         "fresh_bytes",
         "gated",
         "heard_ms",
+        "is_blank",
         "leader_id",
         "log",
         "may_vote_from_ms",
@@ -116,10 +117,12 @@ class State:
         assert configuration.is_sound
         self.node_id = node_id
         self.log = log
-        self.configurations = [
-            (applied_index, configuration),
-            *((i, read_configuration(log, i)) for i in log.configurations() if i > applied_index),
-        ]
+        self.is_blank = False
+        """This replica waits for its first snapshot: made anew, it knows of no configuration."""
+        self.configurations: list[tuple[int, Configuration]] = []
+        """(index of its entry, configuration), ascending; the first one is of the snapshot, or the first."""
+        later = [(i, read_configuration(log, i)) for i in log.configurations() if i > applied_index]
+        self.begin_with(applied_index, configuration, later)
         self.config = config
         self.random = random
         self.vouched_ms = vouched_ms
@@ -168,14 +171,16 @@ class State:
         return self.configurations[-1][1]
 
     @property
-    def is_blank(self) -> bool:
-        """Whether this replica waits for its first snapshot: made anew, it knows of no configuration."""
-        return not self.configurations[-1][1].voters
-
-    @property
     def configuration_index(self) -> int:
         """Index of the entry that holds `configuration`, or of the snapshot that does."""
         return self.configurations[-1][0]
+
+    def begin_with(
+        self, index: int, configuration: Configuration, later: list[tuple[int, Configuration]]
+    ) -> None:
+        """Know of a snapshot's configuration, as of index, and of later ones in the log, and of no others."""
+        self.configurations = [(index, configuration), *later]
+        self.is_blank = not self.configuration.voters
 
     def configuration_at(self, index: int) -> Configuration:
         """The configuration as of an index not below first_index - 1: what a snapshot up to it holds."""
@@ -184,7 +189,12 @@ class State:
 
     def durable_index(self, voter: int) -> int:
         """Leader: how far a voter's log is known to be durable and the same as ours."""
-        return self.self_match if voter == self.node_id else self.progress[voter].counted_index
+        if voter == self.node_id:
+            return self.self_match
+        progress = self.progress[voter]
+        match_index = progress.match_index
+        # An ack from before it joined may be late, and that log gone.
+        return match_index if match_index >= progress.joined_index else 0
 
     def send(self, to: int, message: RaftMessage) -> None:
         """Send now: what the message says needs nothing of ours to be durable."""
