@@ -31,8 +31,12 @@ class Roster:
         self._ahead: dict[str, Member] = {}  # members that the topology here does not know of yet
 
     def update(self, topology: Topology) -> bool:
-        """Take a topology; True when it is newer than the one known."""
-        if topology.epoch <= self.topology.epoch:
+        """Take a topology; True when it is newer than the one known.
+
+        One of the same epoch that differs is newer: who joined was told what its own command came to, and
+        others may have come behind it in the same entry.
+        """
+        if topology.epoch < self.topology.epoch or topology == self.topology:
             return False
         self.topology = topology
         self._ahead = {

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from redraft.raft.core import Role
+from redraft.raft.core import Raft, Role
 from redraft.raft.log import LogView
 from redraft.raft.messages import AppendReply, RequestVote, VoteReply
 from redraft.raft.types import Entry, HardState
@@ -71,7 +71,7 @@ class _Seen(NamedTuple):
 class _NodeMemory:
     """What is known of one node, across its lives."""
 
-    __slots__ = ("durable", "flushed", "logs", "seen", "votes")
+    __slots__ = ("cores", "durable", "flushed", "logs", "seen", "votes")
 
     def __init__(self) -> None:
         self.logs: dict[int, LogState] = {}
@@ -79,6 +79,8 @@ class _NodeMemory:
         self.flushed: deque[tuple[int, dict[int, LogState]]] = deque()
         """(sequence, all groups' logs) of every flush that is not known to be durable."""
         self.seen: dict[int, _Seen] = {}
+        self.cores: dict[int, Raft] = {}
+        """Whose state was seen: a replica may be dropped, and another come."""
         self.votes: dict[tuple[int, int], int] = {}
         """(group, term) -> for whom."""
 
@@ -89,6 +91,8 @@ class Checks:
     def __init__(self) -> None:
         self.chosen: dict[int, list[int]] = {}
         """group -> the terms of its chosen entries, from index 1 on."""
+        self._chosen_in: dict[int, list[int]] = {}
+        """The same, but for the terms in which they were chosen: an entry may be older."""
         self.leader_of: dict[tuple[int, int], int] = {}
         self.on_elected: Callable[[int, int], None] = lambda _number, _group: None
         self._entries: dict[int, dict[tuple[int, int], tuple[int, Entry]]] = {}
@@ -210,9 +214,12 @@ class Checks:
             raft = replica.raft
             now = _Seen(raft.term, raft.role, raft.commit_index, replica.applier.applied_index)
             before = memory.seen.get(group)
+            if before is not None and memory.cores[group] is not raft:
+                must(now.term >= before.term, f"node {number} in group {group}: a new replica's term fell")
+                before = None
             if now == before:
                 continue
-            memory.seen[group] = now
+            memory.seen[group], memory.cores[group] = now, raft
             who = f"node {number} in group {group}"
             must(now.applied_index <= now.commit_index, f"{who} applied what is not committed")
             if before is not None:
@@ -236,9 +243,9 @@ class Checks:
             self.on_elected(number, group)
         leader = self.leader_of.setdefault((group, term), number)
         must(leader == number, f"group {group} has two leaders in term {term}: {leader} and {number}")
-        chosen = self.chosen.get(group, [])
+        chosen, chosen_in = self.chosen.get(group, []), self._chosen_in.get(group, [])
         last = len(chosen)
-        while last and chosen[last - 1] >= term:
+        while last and chosen_in[last - 1] >= term:
             last -= 1
         if last:
             must(
@@ -258,17 +265,21 @@ class Checks:
             )
         if commit_index > len(chosen):
             term = log.term(commit_index)
-            configuration = replica.raft.configuration
+            # It may have changed since in the same turn, so any that may have counted then will do.
+            counts = [each for index, each in replica.raft.configurations if index > commit_index]
+            counts.append(replica.raft.configuration_at(commit_index))
             holders = [
                 number
                 for number, memory in sorted(self._nodes.items())
                 if memory.durable.get(group, EMPTY).holds(commit_index, term)
             ]
             must(
-                configuration.reached(lambda voter: int(voter in holders)) == 1,
+                any(each.reached(lambda voter: int(voter in holders)) == 1 for each in counts if each.voters),
                 f"{who} committed entry {commit_index} of term {term}, which is durable on {holders} only,"
-                f" under {configuration}",
+                f" under {counts}",
             )
+            chosen_in = self._chosen_in.setdefault(group, [])
+            chosen_in.extend([replica.raft.term] * (commit_index - len(chosen)))
             chosen.extend(log.term(index) for index in range(len(chosen) + 1, commit_index + 1))
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from redraft.base.address import Address
 from redraft.base.config import Config
+from redraft.control.topology import Topology
 from redraft.node.node import Node
 from redraft.simulation.agenda import MS, Agenda
 from redraft.simulation.checks import Checks
@@ -19,8 +21,12 @@ from redraft.simulation.clock import SimulatedClock
 from redraft.simulation.machine import Machine, Process
 from redraft.simulation.network import Endpoint, Network
 from redraft.simulation.trace import Trace
-from redraft.topology.cluster_map import Member, first_map
+from redraft.topology.cluster_map import ClusterMap, Member, first_map
+from redraft.topology.slots import owner_table
+from redraft.transport.handshake import Kind, Purpose
 
+SLOTS = 64
+"""Of each group."""
 RESET_US = (0, 2 * MS)
 """How soon an end notices that the process at the other end is gone, when its machine can say so."""
 SILENCE_US = (0, 800 * MS)
@@ -51,16 +57,18 @@ class Cluster:
         numbers = range(1, nodes + 1)
         ports = tuple(Address("127.0.0.1", 7000 + number) for number in numbers)
         self.config = Config(listen=ports[0], cluster=ports, groups=groups, **(settings or {}))
-        self.map = first_map(
-            "bottle",
-            [_member(number) for number in numbers],
-            groups=groups,
-            replication_factor=self.config.replication_factor,
+        self.map = _few_slots(
+            first_map(
+                "bottle",
+                [replace(member_at(number), node_id=number) for number in numbers],
+                groups=groups,
+                replication_factor=self.config.replication_factor,
+            )
         )
-        self.machines = {number: self._machine(number) for number in numbers}
+        self.machines = {number: self._machine(number, member_at(number)) for number in numbers}
         self._dialling: set[tuple[int, int]] = set()
 
-    def _machine(self, number: int) -> Machine:
+    def _machine(self, number: int, member: Member) -> Machine:
         rng = random.Random(self.rng.getrandbits(64))
         clock = SimulatedClock(
             self.agenda,
@@ -68,7 +76,7 @@ class Cluster:
             rate=rng.uniform(0.98, 1.02),
             offset_ms=rng.choice((0.0, rng.uniform(-500, 500))),
         )
-        return Machine(number, clock, rng)
+        return Machine(number, replace(member, node_id=number), clock, rng)
 
     def _watch(self, sender: Endpoint, peer: int, group: int, message: Any) -> None:
         self.checks.told(sender.number, peer, group, message)
@@ -84,6 +92,25 @@ class Cluster:
         """The node of that number, None while it is down."""
         process = self.machines[number].process
         return process.node if process is not None else None
+
+    def add(self, number: int, member: Member, topology: Topology) -> None:
+        """A new machine, whose node the cluster has admitted under that number: it starts."""
+        machine = self.machines[number] = self._machine(number, member)
+        machine.memory.topology = topology
+        self.start(number)
+
+    def lose(self, number: int) -> None:
+        """A machine is gone for good, whatever its node said before."""
+        machine = self.machines[number]
+        machine.gone = True
+        self.tell(number, "is lost for good")
+        if machine.process is not None:
+            self.kill(number, power=True)
+
+    @property
+    def standing(self) -> list[Machine]:
+        """The machines that are not lost for good."""
+        return [machine for machine in self.machines.values() if not machine.gone]
 
     def start(self, number: int, *, fuse: int = 0, power: bool = False) -> bool:
         """Start a node's process; False when it did not survive its own start."""
@@ -141,7 +168,42 @@ class Cluster:
             self.agenda.after(self.rng.randrange(20 * MS, 100 * MS), partial(self._dial, pair))
             return
         self._dialling.discard(pair)
-        self.network.connect(one, other)
+        if self._introduce(one, other):
+            self.network.connect(one, other)
+
+    def _introduce(self, one: Process, other: Process) -> bool:
+        """Let both judge each other's cards, as the handshake does; whether there should be a link."""
+        for judge, shown in ((one, other), (other, one)):
+            refusal = judge.node.steering.roster.judge(shown.card, Purpose.LINK)
+            if refusal is not None:
+                self.tell(shown.number, f"is refused by n{judge.number}: {refusal.reason}")
+                if refusal.kind == Kind.REMOVED:
+                    self.removed(shown)
+                return False
+        for here, there in ((one, other), (other, one)):
+            here.node.steering.roster.met(there.card)
+        return one.is_to_link(other.number) and other.is_to_link(one.number)
+
+    def members_changed(self, process: Process) -> None:
+        """A node has another list of members: links follow, or it finds that it is none any more."""
+        if not process.alive:
+            return
+        if process.node.steering.removed:
+            self.removed(process)
+            return
+        for other in self.machines:
+            if other == process.number:
+                continue
+            if process.is_to_link(other):
+                self.lost_link(process.number, other)
+            elif self.network.is_linked(process.number, other):
+                self.break_link(process.number, other)
+
+    def removed(self, process: Process) -> None:
+        """A node learned that it was removed: it stops, and does not come back."""
+        process.machine.gone = True
+        if process.alive:
+            self.died(process, "stops: it was removed from the cluster")
 
     def break_link(self, one: int, other: int, notice_us_max: int = 300 * MS) -> None:
         """Break the link of two living nodes."""
@@ -165,7 +227,15 @@ class Cluster:
             self.trace.line(f"n{number}", what)
 
 
-def _member(number: int) -> Member:
-    return Member(
-        number, f"{number:040x}", "127.0.0.1", 7000 + number, 8000 + number, 9000 + number, 17000 + number
+def member_at(place: int) -> Member:
+    """A member that has no number yet, at ports that follow from its place."""
+    return Member(0, f"{place:040x}", "127.0.0.1", 7000 + place, 8000 + place, 9000 + place, 17000 + place)
+
+
+def _few_slots(whole: ClusterMap) -> ClusterMap:
+    """Leave most slots to nobody: states are made and captured by the hundred, and slots cost time."""
+    groups = tuple(
+        replace(group, slots=((group.slots[0][0], group.slots[0][0] + SLOTS - 1),)) for group in whole.groups
     )
+    owners = owner_table([(group.group_id, group.slots) for group in groups])
+    return replace(whole, groups=groups, group_of_slot=owners)

@@ -38,7 +38,8 @@ from redraft.simulation.network import Link, Message
 from redraft.simulation.trace import Trace, told
 from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Done, Job, Worker
-from redraft.topology.cluster_map import ClusterMap, Group
+from redraft.topology.cluster_map import ClusterMap, Group, Member
+from redraft.transport.handshake import Card, Stage
 from redraft.wal import Log, LogOptions
 
 LOG = Path("/node/log")
@@ -53,8 +54,6 @@ LOG_OPTIONS = LogOptions(
 )
 CLIENTS, DISK, TIMER = 0, -1, -2
 """Where an input comes from, beside the numbers of peers: what comes from one place comes in order."""
-TURN_US = 30
-"""How long a turn keeps a process busy; what arrives meanwhile shares the next."""
 GATHER_US = 300
 """How soon a node is asked again that gathers requests."""
 
@@ -90,23 +89,42 @@ class World(Protocol):
 
     def died(self, process: Process, why: str) -> None: ...
     def lost_link(self, one: int, other: int) -> None: ...
+    def members_changed(self, process: Process) -> None: ...
 
 
 class Machine:
     """Disk, clocks, and what is remembered from start to start."""
 
-    __slots__ = ("clock", "disk_us", "files", "incarnation", "memory", "number", "process", "rng", "rotten")
+    __slots__ = (
+        "clock",
+        "disk_us",
+        "files",
+        "gone",
+        "incarnation",
+        "member",
+        "memory",
+        "number",
+        "process",
+        "rng",
+        "rotten",
+        "turn_us",
+    )
 
-    def __init__(self, number: int, clock: SimulatedClock, rng: random.Random) -> None:
+    def __init__(self, number: int, member: Member, clock: SimulatedClock, rng: random.Random) -> None:
         self.number = number
+        self.member = member
         self.clock = clock
         self.rng = rng
         self.files = SimulatedFiles(random.Random(rng.getrandbits(64)))
+        self.turn_us = rng.choice((30, 100, 300))
+        """How long a turn keeps a process busy; what arrives meanwhile shares the next."""
         self.disk_us = (50, 1000)
         """How long a write with its sync takes."""
         self.memory = SimulatedMemory()
         self.rotten = False
         """Whether its disk may hold something else than what was written."""
+        self.gone = False
+        """Whether no process will run here any more."""
         self.incarnation = 0
         self.process: Process | None = None
 
@@ -121,6 +139,7 @@ class Process:
         "_scheduled",
         "_world",
         "alive",
+        "damaged",
         "fuse",
         "fuse_power",
         "log",
@@ -141,6 +160,8 @@ class Process:
         self.number = machine.number
         self.alive = True
         self.paused = False
+        self.damaged = False
+        """Whether it ended because it found its disk damaged."""
         self.fuse = 0
         """Effects until it dies; 0: it lives on."""
         self.fuse_power = False
@@ -175,6 +196,7 @@ class Process:
             rng=random.Random(rng.getrandbits(64)),
             first_start=machine.incarnation == 1,
         )
+        self.node.steering.changed = lambda: self._agenda.after(0, partial(world.members_changed, self))
         self._disk_soon()
         self._agenda.after(rng.randrange(TICK_MS * MS), self._tick)
 
@@ -182,13 +204,36 @@ class Process:
         """What the node knows of its cluster: the first configuration, and what it remembers."""
         first, memory = self._world.map, self.machine.memory
         memory.effect = self.effect
-        member = first.member(self.number)
+        member = self.machine.member
         founding = founding_topology(first, self._world.config.replication_factor)
         roster = Roster(first.cluster_id, member.address, founding, first.members)
         if memory.topology is not None:
             roster.update(memory.topology)
         ports = (member.primary_port, member.replica_port, member.peer_port)
         return Standing(self.number, founding, roster, memory, ports)
+
+    @property
+    def card(self) -> Card:
+        """What the node shows of itself in a handshake."""
+        member, cluster_id = self.machine.member, self._world.map.cluster_id
+        return Card(
+            member.hex_id,
+            self.machine.incarnation,
+            member.host,
+            member.client_port,
+            member.primary_port,
+            member.replica_port,
+            member.peer_port,
+            Stage.FORMED,
+            cluster_id,
+            "",
+            "",
+            self.number,
+        )
+
+    def is_to_link(self, number: int) -> bool:
+        """Whether there should be a link to that node, as far as this one knows."""
+        return any(member.node_id == number for member in self.node.steering.roster.members())
 
     def _views(self) -> list[tuple[int, LogView]]:
         log = self.log
@@ -210,9 +255,8 @@ class Process:
         except KilledError:
             self._world.died(self, "killed at an effect")
         except RedraftError as error:
-            must(
-                self.machine.rotten or not isinstance(error, DamagedError), f"nothing rots here, but {error}"
-            )
+            self.damaged = isinstance(error, DamagedError)
+            must(self.machine.rotten or not self.damaged, f"nothing rots here, but {error}")
             self._world.died(self, f"stopped: {error}")
         return self.alive
 
@@ -245,7 +289,7 @@ class Process:
     def resume(self) -> None:
         """Go on after a pause."""
         self.paused = False
-        self._schedule(TURN_US)
+        self._schedule(self.machine.turn_us)
         if self._disk_due:
             self._disk_due = False
             self._disk_soon()
@@ -253,7 +297,7 @@ class Process:
     def _put(self, source: int, act: Callable[[], object]) -> None:
         self._inbox.append((source, act))
         if not self._scheduled:
-            self._schedule(TURN_US)
+            self._schedule(self.machine.turn_us)
 
     def _schedule(self, delay_us: int) -> None:
         self._scheduled = True
@@ -271,7 +315,7 @@ class Process:
         following = self.node.flush()
         self._world.checks.stepped(self.number, self.node.replicas.items())
         if inbox or following is Next.NOW:
-            self._schedule(TURN_US)
+            self._schedule(self.machine.turn_us)
         elif following is Next.SOON:
             self._schedule(GATHER_US)
 

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from redraft.control.topology import TOPOLOGY_GROUP
 from redraft.engine.hash import HashEngine
 from redraft.replica.apply import Applier
+from redraft.simulation.administration import Administration
 from redraft.simulation.agenda import MS
 from redraft.simulation.checks import must
 from redraft.simulation.clients import Clients
@@ -75,7 +77,10 @@ class Run:
             count=rng.choice((4, 8, 12)),
             think_us=rng.choice((1, 5, 20)) * MS,
         )
-        self.trouble = Trouble(self.cluster, random.Random(rng.getrandbits(64)), self.clients.probe)
+        self.administration = Administration(self.cluster, random.Random(rng.getrandbits(64)))
+        self.trouble = Trouble(
+            self.cluster, self.administration, random.Random(rng.getrandbits(64)), self.clients.probe
+        )
         self.cluster.on_death = self._died
         self.cluster.checks.on_elected = self._elected
 
@@ -122,30 +127,45 @@ class Run:
         must(False, f"{HEALING_US // MS} ms after all troubles ended the cluster has not {what}")
 
     def _settled(self) -> bool:
-        """Whether everybody is up, every group has a leader, and its replicas have all applied the same."""
+        """Whether all is decided and everybody is up, and every group stands where it should and agrees."""
         cluster = self.cluster
-        if len(cluster.processes) < len(cluster.machines):
+        processes = cluster.processes
+        topology = self.administration.topology()
+        if topology is None or not self.administration.done or len(processes) < len(cluster.standing):
             return False
-        if not all(process.node.ready for process in cluster.processes):
+        if {process.number for process in processes} != {node.node_id for node in topology.nodes}:
             return False
-        for group in cluster.map.groups:
-            replicas = [process.node.replicas.get(group.group_id) for process in cluster.processes]
-            reached = {
-                (replica.applier.applied_index, replica.raft.last_index)
-                for replica in replicas
-                if replica is not None
-            }
-            if len(reached) != 1 or any(applied != last for applied, last in reached):
-                return False
-        return True
+        if any(process.node.steering.roster.topology.epoch != topology.epoch for process in processes):
+            return False
+        if not all(process.node.ready for process in processes):
+            return False
+        wanted = {group.group_id: group.voters for group in topology.groups}
+        return all(self._agrees(group, wanted.get(group)) for group in (TOPOLOGY_GROUP, *wanted))
+
+    def _agrees(self, group: int, placement: tuple[int, ...] | None) -> bool:
+        """Whether the replicas of a group are those that should be, and have all applied the same."""
+        replicas = {
+            process.number: process.node.replicas[group]
+            for process in self.cluster.processes
+            if group in process.node.replicas
+        }
+        leader = replicas.get(self.cluster.leader(group))
+        if leader is None or not leader.raft.is_settled:
+            return False
+        if placement is not None and not set(placement) == set(leader.raft.configuration.voters) == set(
+            replicas
+        ):
+            return False
+        reached = {(each.applier.applied_index, each.raft.last_index) for each in replicas.values()}
+        return len(reached) == 1 and all(applied == last for applied, last in reached)
 
     def _compare(self) -> None:
         """All replicas of a group hold the same, and all of what was ever chosen."""
         cluster = self.cluster
-        for group in cluster.map.groups:
+        for group in (TOPOLOGY_GROUP, *self.clients.keys):
             first: tuple[int, dict[str, Any]] | None = None
             for process in cluster.processes:
-                replica = process.node.replicas.get(group.group_id)
+                replica = process.node.replicas.get(group)
                 if replica is None:
                     continue
                 state = _state(replica.applier)
@@ -154,11 +174,11 @@ class Run:
                 for field_, value in state.items():
                     must(
                         value == first[1][field_],
-                        f"replicas of group {group.group_id} differ in {field_}:"
+                        f"replicas of group {group} differ in {field_}:"
                         f" node {first[0]} has {first[1][field_]!r}, node {process.number} {value!r}",
                     )
-                chosen = len(cluster.checks.chosen.get(group.group_id, []))
-                must(state["applied_index"] >= chosen, f"entry {chosen} of group {group.group_id} was lost")
+                chosen = len(cluster.checks.chosen.get(group, []))
+                must(state["applied_index"] >= chosen, f"entry {chosen} of group {group} was lost")
 
     def _summary(self, cpu_s: float) -> Summary:
         cluster = self.cluster
@@ -197,10 +217,11 @@ def _settings(rng: random.Random, factor: int) -> dict[str, Any]:
 def _state(applier: Applier) -> dict[str, Any]:
     keyspace = applier.keyspace
     assert isinstance(keyspace.engine, HashEngine)
+    tables = keyspace.engine.tables
     return {
         "applied_index": applier.applied_index,
         "clock_ms": applier.clock_ms,
-        "keys": {slot: table for slot, table in enumerate(keyspace.engine.tables) if table},
+        "keys": {slot: tables[slot] for slot in keyspace.slots if tables[slot]},
         "counts": (keyspace.key_count, keyspace.expiring_count, keyspace.data_bytes),
         "sessions": applier.sessions.copy_states(),
     }

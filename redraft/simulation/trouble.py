@@ -13,10 +13,11 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from redraft.simulation.administration import Administration
 from redraft.simulation.agenda import MS
 from redraft.simulation.cluster import Cluster
 from redraft.simulation.disk import BOUNDLESS
-from redraft.simulation.machine import Process
+from redraft.simulation.machine import LOG, SNAPSHOTS, Process
 from redraft.simulation.network import Weather
 
 FULL_BYTES = 8 << 10
@@ -28,11 +29,18 @@ HOUR_MS = 3_600_000.0
 class Trouble:
     """The troubles of one run."""
 
-    def __init__(self, cluster: Cluster, rng: random.Random, probe: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        administration: Administration,
+        rng: random.Random,
+        probe: Callable[[int], None],
+    ) -> None:
         """`probe` lets somebody ask a node for all it serves: who is in trouble must not answer wrongly."""
         self.happened: dict[str, int] = {}
         """How often each kind did."""
         self._cluster = cluster
+        self._administration = administration
         self._rng = rng
         self._probe = probe
         self._active = True
@@ -53,6 +61,11 @@ class Trouble:
             self.disk_full,
             self.failed_sync,
             self.slow_disk,
+            self.rot,
+            self.lose_disk,
+            administration.join,
+            administration.remove,
+            administration.move,
         ]
         self._kinds = [kind for kind in kinds if rng.random() < 0.5] or kinds
         self._weights = [rng.choice((1, 2, 5)) for _kind in self._kinds]
@@ -114,13 +127,13 @@ class Trouble:
                 process.fuse = 0
                 if process.paused:
                     process.resume()
-            else:
+            elif not machine.gone:
                 self._start(number)
 
     # ---- who and when ----
 
     def _any(self) -> int:
-        return self._rng.choice(sorted(self._cluster.machines))
+        return self._rng.choice([machine.number for machine in self._cluster.standing])
 
     def _victim(self) -> int:
         """Any machine; every other time one whose node leads."""
@@ -149,12 +162,15 @@ class Trouble:
             process.fuse = self._rng.randint(1, FUSE_EFFECTS_MAX)
 
     def restart_later(self, process: Process) -> None:
-        """A node died: it is started again, unless it lost its disk."""
-        self._later((0, 5, 100, 800), partial(self._start, process.number))
+        """A node died: it is started again, or its machine given up if its disk is found damaged."""
+        if process.damaged:
+            self._administration.condemn(process.number)
+        else:
+            self._later((0, 5, 100, 800), partial(self._start, process.number))
 
     def _start(self, number: int) -> None:
         rng, machine = self._rng, self._cluster.machines[number]
-        if machine.process is not None:
+        if machine.process is not None or machine.gone:
             return
         dies_again = self._active and self.crash in self._kinds and rng.random() < 0.1
         fuse = rng.randint(1, FUSE_EFFECTS_MAX) if dies_again else 0
@@ -193,16 +209,22 @@ class Trouble:
         cluster, rng = self._cluster, self._rng
         group = rng.choice(cluster.map.groups)
         leader = cluster.leader(group.group_id)
-        others = [voter for voter in group.voters if voter != leader]
         process = cluster.machines[leader].process if leader else None
-        if process is None or not others:
+        if process is None:
             return
-        target, node = rng.choice(others), process.node
+        node = process.node
+        voters = node.replicas[group.group_id].raft.configuration.voters
+        others = [voter for voter in voters if voter != leader]
+        if not others:
+            return
+        target = rng.choice(others)
 
         def hand_over() -> None:
-            replica = node.replicas[group.group_id]
-            if replica.leads and replica.proposes:
-                node.transfer(group, target)
+            replica = node.replicas.get(group.group_id)
+            if replica is None or not (replica.leads and replica.proposes):
+                return
+            if target in replica.raft.configuration.voters:
+                node.transfer(replica.group, target)
 
         process.ask(hand_over)
         if rng.random() < 0.3:  # and back again, or on
@@ -314,6 +336,29 @@ class Trouble:
     def failed_sync(self) -> None:
         """A sync fails: the node must stop, and must not trust its page cache when it starts again."""
         self._cluster.machines[self._victim()].files.sync_fails_in = self._rng.randint(1, 6)
+
+    def rot(self) -> None:
+        """One bit of a disk becomes another, in the middle of the log or in a snapshot."""
+        number, rng = self._victim(), self._rng
+        machine = self._cluster.machines[number]
+        logs = [
+            path for path in machine.files.paths() if path.startswith(f"{LOG}/") and path.endswith(".log")
+        ]
+        paths = logs[:-2] + [path for path in machine.files.paths() if path.startswith(f"{SNAPSHOTS}/")]
+        if not paths or not self._administration.suspect(number):
+            return
+        path = rng.choice(paths)
+        offset = rng.randrange(machine.files.size_of(path))
+        if machine.files.is_rest(path, offset):
+            self._cluster.tell(number, f"a bit of {path} at {offset} becomes another")
+            machine.rotten = True
+            machine.files.flip(path, offset, rng.randrange(8))
+
+    def lose_disk(self) -> None:
+        """A disk is lost with all that is on it."""
+        number = self._victim()
+        if self._administration.suspect(number):
+            self._administration.condemn(number)
 
     def slow_disk(self) -> None:
         """Syncs take long for a while."""

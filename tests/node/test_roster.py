@@ -105,3 +105,15 @@ def test_roster_refuses_strangers_the_wiped_and_other_clusters() -> None:
 def test_roster_sees_directories_that_were_set_back(stage: str) -> None:
     """A member that shows itself as new has lost its votes."""
     assert roster(founded()).was_new(card(2, stage=stage)) == (stage == "new")
+
+
+def test_roster_takes_what_followed_in_the_entry_that_admitted_it() -> None:
+    """Found by the simulator: a new node never heard of a Remove in the same entry as its own Join."""
+    before = founded()
+    told, _id = apply(before, join(11), before.epoch + 1)
+    whole, _epoch = apply(told, Remove(3), before.epoch + 1)
+    assert told.epoch == whole.epoch
+    known = roster(told)
+    assert known.update(whole)
+    assert known.topology == whole
+    assert not known.update(whole), "which is no news twice"
