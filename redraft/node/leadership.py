@@ -61,7 +61,8 @@ class Leadership:
         raft = node.replicas[group.group_id].raft
         if raft.transferring_to:
             return True
-        able = [voter for voter in raft.progress if voter in group.voters and self._has_room(voter, group)]
+        voters = raft.configuration.voters  # the placement may be ahead of it
+        able = [voter for voter in raft.progress if voter in voters and self._has_room(voter, group)]
         if not able:
             return False
         target = max(able, key=lambda voter: raft.progress[voter].match_index)

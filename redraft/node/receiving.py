@@ -146,6 +146,9 @@ class Receiving:
             configuration = Configuration.decode(header.configuration)
             if self._node.hosting.install(replica, arrival.loading.applier, configuration, header.term):
                 log.info("group %d: installed the snapshot of entry %d", group, header.index)
+        if group not in self._node.replicas:
+            self._store.drop(group)  # so was the replica, meanwhile
+            return
         self._reply(arrival.peer, group, arrival.message, arrival.offset, done=True)
 
     def _reply(self, peer: int, group: int, message: InstallSnapshot, offset: int, *, done: bool) -> None:

@@ -1,0 +1,53 @@
+"""What the simulator found in whole nodes, each as short as it can be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.node.bottle import Cluster
+
+
+class Stuck:
+    """A worker that does nothing for now."""
+
+    def step(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_node_with_a_full_disk_steps_aside_for_a_voter_only() -> None:
+    """A group on its way to other nodes: the placement names one that is a learner yet."""
+    cluster = Cluster(size=4, settings={"replication_factor": 3})
+    cluster.elect()
+    leader = cluster.leader()
+    node = cluster.nodes[leader]
+    replica = node.replicas[1]
+    voters = replica.raft.configuration.voters
+    (outsider,) = set(cluster.nodes) - set(voters)
+    assert cluster.run(2000, until=lambda: replica.raft.may_change)
+    replica.raft.change(voters, (outsider,))
+    node.stepped(replica)
+    replica.group = replace(replica.group, voters=(leader, outsider))
+    assert node.step_aside(replica.group)
+    assert replica.raft.transferring_to in voters
+
+
+def test_node_whose_replica_is_dropped_while_its_snapshot_is_stored_goes_on() -> None:
+    """The disk reports a snapshot durable that nobody waits for any more."""
+    settings = {"snapshot_log_bytes": 64 * 1024, "log_tail_bytes": 1024}
+    cluster = Cluster(settings=settings)
+    cluster.elect()
+    late = next(number for number in cluster.nodes if number not in (1, cluster.leader()))
+    cluster.crash(late)
+    for key in range(40):
+        assert cluster.call(1, [b"SET", b"key:%d" % key, b"x" * 4000], write=True) == [b"+OK\r\n"]
+    node = cluster.start(late)
+    worker, cluster.workers[late] = cluster.workers[late], Stuck()  # type: ignore[assignment]
+    receiving = node._snapshots._receiving
+    assert cluster.run(20_000, until=lambda: 1 in receiving._installing)
+    node.dismiss(node.replicas[1])
+    cluster.workers[late] = worker
+    assert cluster.run(2000, until=lambda: not receiving._installing)
+    assert 1 not in node._snapshots._store.newest
