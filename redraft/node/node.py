@@ -22,6 +22,7 @@ from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused
 from redraft.control.view import topology_group
 from redraft.node.clock import Clock
 from redraft.node.health import Health
+from redraft.node.heartbeat import Heartbeat
 from redraft.node.hosting import Hosting, MakeApplier
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
@@ -31,7 +32,6 @@ from redraft.node.standing import Standing
 from redraft.node.status import info_of, status_of
 from redraft.node.steering import Steering
 from redraft.raft.configuration import Configuration
-from redraft.raft.core import Role
 from redraft.raft.liveness import Liveness
 from redraft.raft.messages import (
     OVER_MEMORY,
@@ -129,11 +129,13 @@ class Node:
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
+        self._heartbeat = Heartbeat(self)
         self.hosting = Hosting(self, standing, node_log, store, make_applier, rng)
         self._snapshots = Snapshots(self, store, self.hosting.make_applier)
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
         self._led: dict[int, Replica] = {}
+        self._leaderships = 0
         self.liveness = Liveness(node_id, self._supports, incarnation=incarnation)
         for group in (topology_group(standing.roster.topology), *cluster.groups):
             replica = self.hosting.open(group, first_start=first_start)
@@ -181,7 +183,7 @@ class Node:
         self._links[peer] = link
         self._linked_since[peer] = now
         self.liveness.link_up(peer, now)
-        self._ping(now)
+        self.ping(now)
         for group, replica in self.replicas.items():
             if replica.leads:
                 replica.raft.peer_reset(peer)
@@ -218,7 +220,9 @@ class Node:
         for lane in list(self._busy):  # an answer may bring the next request, for another lane
             lane.tick(now)
         if now - self._pinged_ms >= self.config.heartbeat_ms - TICK_MS / 2:
-            self._heartbeat(now)
+            self._pinged_ms = now
+            self.ping(now)
+            self._heartbeat.beat(self._led, self._links, now)
         if now - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now
             self.health.measure()
@@ -325,6 +329,7 @@ class Node:
 
     def _leadership_changed(self, replica: Replica) -> None:
         raft, group = replica.raft, replica.group.group_id
+        self._leaderships += 1
         if replica.leads:
             self._led[group] = replica
             self.liveness.lead(group, raft.term)
@@ -421,19 +426,9 @@ class Node:
             else:
                 replica.wake_ms = raft.next_deadline_ms()
 
-    def _ping(self, now: float) -> int:
+    def ping(self, now: float) -> int:
+        """Open a round of liveness; returns its number."""
         return self.liveness.open_round(now, self._clock.wall_ms(), self.health.flags)
-
-    def _heartbeat(self, now: float) -> None:
-        self._pinged_ms = now
-        self._ping(now)
-        for group, replica in list(self._led.items()):
-            raft = replica.raft
-            raft.quorum_contact(self.liveness.quorum_contact(group, raft.configuration), now)
-            if raft.role is not Role.LEADER:
-                self.stepped(replica)
-        offsets = sorted([0.0, *(self.liveness.peer_state(peer).wall_offset_ms for peer in self._links)])
-        self.wall_offset_ms = offsets[(len(offsets) - 1) // 2]
 
     # ---- leaders where they should be ----
 
@@ -447,7 +442,7 @@ class Node:
         """For a graceful stop: hand every led group to a living voter; True once none is left."""
         if not self.stopping:
             self.stopping = True
-            self._ping(self.now_ms())  # tells the others to hand nothing back
+            self.ping(self.now_ms())  # tells the others to hand nothing back
         return self._leadership.hand_over()
 
     def step_aside(self, group: Group) -> bool:
@@ -479,7 +474,7 @@ class Node:
         """Return the round that reads of all lanes share that are pumped together; `lane` waits for it."""
         self._asking.add(lane)
         if not self._round:
-            self._round = self._ping(self.now_ms())
+            self._round = self.ping(self.now_ms())
         return self._round
 
     def confirmed_round(self, group: Group) -> int:
@@ -540,6 +535,11 @@ class Node:
     def idle(self) -> bool:
         """Whether nothing is going on that needs to be looked after often."""
         return self.drained and self._snapshots.idle
+
+    @property
+    def leaders_version(self) -> int:
+        """Another number than before when `leader_of` may say something else of any group."""
+        return self._leaderships + self.liveness.changes
 
     def leader_of(self, group: int) -> int:
         """Return the node that leads a group as far as this node knows, 0 if unknown."""

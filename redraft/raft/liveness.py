@@ -41,6 +41,7 @@ class Liveness:
         "_sessions",
         "_supports",
         "_version",
+        "changes",
         "node_id",
     )
 
@@ -57,6 +58,8 @@ class Liveness:
         # (round, time of opening, wall clock) by round modulo the ring's length.
         self._opened: list[tuple[int, float, int]] = [(-1, NEVER_MS, 0)] * ROUNDS_KEPT
         self._due: set[int] = set()
+        self.changes = 0
+        """Counts what may change who leads or who supports us: until it moves, what was asked holds."""
 
     # ---- links ----
 
@@ -64,6 +67,7 @@ class Liveness:
         """A new link to the peer's process; also right when the end of the old one went unnoticed."""
         session = self.peer_state(peer)
         session.reset(self._round + 1)
+        self.changes += 1
         self._tell_all(peer, session)
 
     def link_down(self, peer: int, now_ms: float) -> None:  # noqa: ARG002 - as all inputs, it has a time
@@ -71,6 +75,7 @@ class Liveness:
         session = self.peer_state(peer)
         session.reset(self._round + 1)
         session.up = False
+        self.changes += 1
         self._due.discard(peer)
 
     def _tell_all(self, peer: int, session: Session) -> None:
@@ -93,6 +98,7 @@ class Liveness:
 
     def _tell_change(self, group: int, term: int) -> None:
         self._version += 1
+        self.changes += 1
         for peer, session in self._sessions.items():
             session.supporters.pop(group, None)
             if session.up:
@@ -133,6 +139,15 @@ class Liveness:
             return NEVER_MS
         return configuration.reached(
             lambda voter: float("inf") if voter == self.node_id else self._contact(voter, group, term)
+        )
+
+    def contact_floor(self) -> float:
+        """When the round was opened that every linked peer has answered; NEVER_MS if one has answered none.
+
+        No group whose supporters were a quorum, and have not changed since, is in older contact than that.
+        """
+        return min(
+            (session.contact_ms for session in self._sessions.values() if session.up), default=NEVER_MS
         )
 
     def _contact(self, peer: int, group: int, term: int) -> float:
@@ -209,10 +224,12 @@ class Liveness:
         elif isinstance(message, Leads):
             self._on_leads(peer, session, message)
         elif isinstance(message, Support):
+            self.changes += 1
             for group, term in message.pairs:
                 if self._led.get(group) == term:
                     session.supporters[group] = term
         else:
+            self.changes += 1
             for group, term in message.pairs:
                 if session.supporters.get(group) == term:
                     del session.supporters[group]
@@ -234,6 +251,7 @@ class Liveness:
         session.flags = message.flags
         if session.is_lost(number, message.set_version):
             session.supporters.clear()
+            self.changes += 1
             self._tell_all(peer, session)
             return
         session.acked_round = number
@@ -250,6 +268,7 @@ class Liveness:
             session.claims.pop(group, None)
             session.withdraw(group)
         session.known_version = message.version
+        self.changes += 1
         for group, term in claimed.items():
             if term:
                 session.claims[group] = term

@@ -28,6 +28,7 @@ class Replica:
         "_started_index",
         "applier",
         "clock",
+        "contact_known",
         "group",
         "parts",
         "parts_bytes",
@@ -40,6 +41,8 @@ class Replica:
         self.raft = raft
         self.applier = applier
         self.clock: GroupClock | None = None
+        self.contact_known: tuple[int, int] | None = None
+        """As of which changes, and under which configuration, a quorum was seen to support this leader."""
         self.wake_ms = 0.0
         """Before that time the core has nothing to do by itself, unless something happens to it."""
         self.parts: deque[bytes] = deque()

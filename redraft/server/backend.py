@@ -55,6 +55,11 @@ class Node(Protocol):
         """Take a request; it is completed later, or in this call."""
         ...
 
+    @property
+    def leaders_version(self) -> int:
+        """Another number than before when `leader_of` may say something else."""
+        ...
+
     def leader_of(self, group: int) -> int:
         """The node that leads a group as far as is known here, 0 when none is."""
         ...

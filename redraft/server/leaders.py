@@ -15,11 +15,12 @@ from redraft.topology.cluster_map import Group, Member
 class Leaders:
     """A view of the node's cluster map and leaders; `refresh` says whether it changed."""
 
-    __slots__ = ("_known", "_node", "all_groups", "followed", "group_of_slot", "groups", "led")
+    __slots__ = ("_known", "_node", "_version", "all_groups", "followed", "group_of_slot", "groups", "led")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._known: dict[int, int] = {}
+        self._version = -1
         self.group_of_slot: Sequence[int] = ()
         self.groups: dict[int, Group] = {}
         self.all_groups: tuple[int, ...] = ()
@@ -31,6 +32,10 @@ class Leaders:
         """Ask the node; True when anything is other than before."""
         node, known = self._node, self._known
         changed = node.group_of_slot is not self.group_of_slot
+        version = node.leaders_version
+        if not changed and version == self._version:
+            return False
+        self._version = version
         if changed:
             self.group_of_slot = node.group_of_slot
             self.groups = {group.group_id: group for group in node.groups}

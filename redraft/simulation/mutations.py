@@ -194,7 +194,7 @@ def _read_id_reused() -> Iterator[None]:
         node._asking.add(lane)
         if not node._round:
             node._round = max(1, node.liveness._round)
-            node._ping(node.now_ms())
+            node.ping(node.now_ms())
         return node._round
 
     with _replaced(Node, round=round_):

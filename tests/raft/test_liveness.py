@@ -442,3 +442,27 @@ def test_liveness_measures_round_trip_and_clock_offset() -> None:
     assert peer.flags == DISK_FULL
     assert pairs[1].peer_state(3).flags == 0
     assert pairs[1].peer_state(99).flags == 0
+
+
+def test_contact_floor_is_below_every_quorum_while_nothing_changes() -> None:
+    """What is true of all linked peers is true of any quorum of supporters; a change says: count again."""
+    pairs = Pairs()
+    pairs.lead(1, G, 5, followers=(2, 3))
+    pairs.settle()
+    for _ in range(3):
+        pairs.now += 100
+        pairs.ping(1)
+        pairs.settle()
+        assert pairs[1].contact_floor() == pairs[1].quorum_contact(G, Configuration(VOTERS)) == pairs.now
+    before = pairs[1].changes
+    pairs.now += 100
+    pairs.ping(1)
+    pairs.settle()
+    assert pairs[1].changes == before, "an answer changes nothing"
+    pairs.follow(2, G, 3, 6)
+    pairs.settle()
+    assert pairs[1].changes > before, "a supporter is gone"
+    before = pairs[1].changes
+    pairs[1].link_down(3, pairs.now)
+    assert pairs[1].changes > before
+    assert pairs[1].quorum_contact(G, Configuration(VOTERS)) == NEVER

@@ -96,6 +96,10 @@ class FakeNode:
         for _ in range(len(self.waiting) if count is None else count):
             self.carry_out(self.waiting.pop() if last_first else self.waiting.popleft())
 
+    @property
+    def leaders_version(self) -> int:
+        return hash(tuple(sorted(self.led_by.items())))
+
     def leader_of(self, group: int) -> int:
         return self.led_by[group]
 
