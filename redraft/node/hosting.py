@@ -2,12 +2,15 @@
 
 Invariant: a replica's state, its snapshot and its log fit together before its core exists.  What a crash
 may leave is put right here (a snapshot that was installed while the log was not yet cut to it); what it
-can't leave is damage, and refused by name: a log that begins behind the snapshot has a gap.  What is left of
-a replica that was dropped is never opened: another one begins blank, with a snapshot from its leader.
+can't leave is damage, told by name: a wrong checksum, or a log that begins behind the snapshot.  Such a state
+is never served: the replica begins blank and is filled again by its peers, or, if it has none, is refused.
+What is left of a replica that was dropped is never opened: another one begins blank, with a snapshot from its
+leader.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 MakeApplier = Callable[[Group, LogView], Applier]
 """Makes an empty state for a group's replica."""
 
-REBUILD = "Rebuild this node from its peers: `redraft rebuild --help`."
+log = logging.getLogger("redraft.node")
 
 
 class Hosting:
@@ -86,7 +89,17 @@ class Hosting:
     def _open(self, group: Group, configuration: Configuration, *, first_start: bool) -> Replica:
         view = self._log.group(group.group_id)
         loading = Loading(self._empty(group))
-        header = _load(group.group_id, view, self._store, loading)
+        try:
+            header = _load(group.group_id, view, self._store, loading)
+        except DamagedError as error:
+            if view.first_index == 1:
+                log.error("%s Its log still has all.", error)
+                self._store.set_aside(group.group_id)
+                return self._open(group, configuration, first_start=first_start)
+            if all(voter == self._node.node_id for voter in group.voters):
+                raise
+            log.error("%s It is filled again by its peers.", error)
+            return self._begin_again(group, view)
         if header is not None:
             configuration = Configuration.decode(header.configuration)
             if view.last_index < header.index or view.term(header.index) != header.term:
@@ -94,6 +107,18 @@ class Hosting:
         # A restarted node forgot whom it promised a lease: it votes for nobody while one may last.
         alone = configuration.nodes == (self._node.node_id,) and not view.configurations()
         return self._replica(group, loading.applier, configuration, waits=not (first_start or alone))
+
+    def _begin_again(self, group: Group, view: LogView) -> Replica:
+        """Make a blank replica in the place of one whose state is damaged.
+
+        Until it has a snapshot of at least all that it acknowledged it votes for nobody (`raft.membership`),
+        so what it promised is kept by the quorum's others.
+        """
+        self._store.set_aside(group.group_id)
+        if view.last_index >= view.first_index:
+            place = view.last_index - 1  # a snapshot must be behind it
+            view.restore(place, view.term(place))
+        return self.blank(group)
 
     def blank(self, group: Group) -> Replica:
         """Make a replica that waits for the leader's snapshot, and votes for nobody until it has one."""
@@ -169,13 +194,13 @@ class Hosting:
 
 def _load(group: int, view: LogView, store: Store, loading: Loading) -> Header | None:
     if group in store.damaged:
-        raise DamagedError(f"{store.damaged[group]}. {REBUILD}")
+        raise DamagedError(f"{store.damaged[group]}.")
     snapshot = store.newest.get(group)
     known = snapshot.index if snapshot is not None else 0
     if view.first_index > known + 1:
         raise DamagedError(
             f"the log of group {group} begins with entry {view.first_index}, its snapshot in "
-            f"{store.directory} ends with entry {known}: what is between is missing. {REBUILD}"
+            f"{store.directory} ends with entry {known}: what is between is missing."
         )
     if snapshot is None:
         return None

@@ -2,6 +2,7 @@
 
     DIR/snapshots/GROUP-INDEX.snap    whole and durable (the name comes last: write, fdatasync, rename, fsync)
     DIR/snapshots/GROUP-INDEX.new     being written; removed at the next start
+    DIR/snapshots/GROUP-INDEX.damaged found damaged, and set aside to be looked at; nobody reads it
 
 Reading is for the node's thread, writing goes through the worker.  Invariants: a .snap file never changes;
 an older one of a group is removed only behind a newer one that is durable.  What stands in a file is
@@ -20,7 +21,7 @@ from redraft.snapshot.format import Decoder, Header, Item, SnapshotDamagedError
 from redraft.snapshot.worker import Worker
 from redraft.wal.files import Files
 
-SUFFIX, SUFFIX_NEW = ".snap", ".new"
+SUFFIX, SUFFIX_NEW, SUFFIX_DAMAGED = ".snap", ".new", ".damaged"
 READ_BYTES: Final = 1 << 20
 SYNC_BYTES: Final = 4 << 20
 """Written between two syncs: one large one at the end would hold up the log's."""
@@ -83,6 +84,16 @@ class Store:
             del self.newest[snapshot.header.group]
             self.damaged[snapshot.header.group] = why
 
+    def set_aside(self, group: int) -> None:
+        """Take a group's damaged snapshots out of the way, before anything of the replica is made anew."""
+        self.newest.pop(group, None)
+        self.damaged.pop(group, None)
+        for name in self._files.names(self.directory):
+            if name.endswith(SUFFIX) and int(name.partition("-")[0]) == group:
+                kept = name.removesuffix(SUFFIX) + SUFFIX_DAMAGED
+                self._files.rename(self.directory / name, self.directory / kept)
+        self._files.sync_directory(self.directory)
+
     def drop(self, group: int) -> None:
         """Remove a group's snapshot: its replica is gone."""
         snapshot = self.newest.pop(group, None)
@@ -102,7 +113,7 @@ class Store:
             if not decoder.ended:
                 raise SnapshotDamagedError(f"it ends at offset {snapshot.size}")
         except (SnapshotDamagedError, OSError) as error:
-            raise DamagedError(f"{snapshot.path} is damaged: {error}") from error
+            raise DamagedError(f"{snapshot.path} is damaged: {error}.") from error
 
     def open(self, snapshot: Snapshot) -> Reading:
         """Open a snapshot to send it; it can be read to its end, also when it is removed meanwhile."""

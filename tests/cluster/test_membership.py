@@ -115,29 +115,40 @@ def _joined_in_vain(cluster: Cluster, at: Node, port: int) -> str:
     return refused(said)
 
 
-@pytest.mark.parametrize("what", ["log", "snapshots"])
-def test_damaged_node_is_named_and_rebuilt_from_its_peers(directory: Path, what: str) -> None:
-    """A flipped byte in the middle of a file: refused with file and offset; one command, and it holds all."""
-    flags = ("--groups", "1", "--snapshot-log-bytes", "1mb", "--log-tail-bytes", "1mb")
-    with Cluster(directory, command=redraft_command(*flags)) as cluster:
+def filled(cluster: Cluster) -> None:
+    """Write enough for snapshots, and damage the middle of a file of the third node."""
+    with cluster.client(cluster.nodes[0]) as client:
+        for number in range(600):
+            client.set(f"key:{number % 300}", b"%4d" % number * 1000)
+    wait_until(
+        lambda: status(cluster, cluster.nodes[2])["groups"][0]["snapshot_index"] > 0,
+        timeout_s=READY_S,
+        what="a snapshot is made",
+    )
+
+
+def damaged(node: Node, what: str) -> str:
+    """Flip a bit in the middle of a node's first log segment, or of its snapshot; returns the file's name."""
+    file = sorted((node.directory / what).iterdir())[0 if what == "log" else -1]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 4] ^= 1
+    file.write_bytes(content)
+    return file.name
+
+
+SMALL = ("--groups", "1", "--snapshot-log-bytes", "1mb", "--log-tail-bytes", "100kb")
+
+
+def test_damaged_log_is_named_and_the_node_rebuilt_from_its_peers(directory: Path) -> None:
+    """Refused with file and offset; one command, and the node holds all again."""
+    with Cluster(directory, command=redraft_command(*SMALL)) as cluster:
         first, _second, third = cluster.nodes
-        with cluster.client(first) as client:
-            for number in range(600):
-                client.set(f"key:{number % 300}", b"%4d" % number * 1000)
-            wait_until(
-                lambda: status(cluster, third)["groups"][0]["snapshot_index"] > 0,
-                timeout_s=READY_S,
-                what="a snapshot is made",
-            )
+        filled(cluster)
         cluster.kill(third)
-        file = sorted((third.directory / what).iterdir())[0]
-        content = bytearray(file.read_bytes())
-        content[len(content) // 4] ^= 1
-        file.write_bytes(content)
+        name = damaged(third, "log")
         third.process.start()
         assert third.process.wait(READY_S) == 1
-        assert f"{file.name} is damaged" in third.process.tail()
-        assert "offset" in third.process.tail()
+        assert f"{name} is damaged at offset" in third.process.tail()
         cluster.nodes.remove(third)
         said = done(cluster.admin(first, "rebuild", "--dir", str(third.directory)))
         assert f"with --join 127.0.0.1:{first.port}" in said
@@ -146,6 +157,26 @@ def test_damaged_node_is_named_and_rebuilt_from_its_peers(directory: Path, what:
         done(cluster.admin(new, "group", "move", "1", "--to", "4,1,2"))
         with cluster.client(new) as client:
             assert client.dbsize() == 300
+            assert client.get("key:299") == b"%4d" % 599 * 1000
+
+
+def test_damaged_snapshot_is_named_and_replaced_from_the_peers(directory: Path) -> None:
+    """The node starts, says which file it is, and gets its state again without being told to."""
+    with Cluster(directory, command=redraft_command(*SMALL)) as cluster:
+        first, second, third = cluster.nodes
+        filled(cluster)
+        cluster.kill(third)
+        name = damaged(third, "snapshots")
+        cluster.restart(third)
+        assert f"{name} is damaged: a checksum is wrong at offset" in third.process.tail()
+        wait_until(
+            lambda: status(cluster, third)["groups"][0]["keys"] == 300,
+            timeout_s=READY_S,
+            what="the replica is filled again",
+        )
+        done(cluster.admin(first, "group", "move", "1", "--to", "3,1,2"))
+        cluster.kill(second)
+        with cluster.client(third) as client:
             assert client.get("key:299") == b"%4d" % 599 * 1000
 
 

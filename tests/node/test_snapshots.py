@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.node.bottle import Cluster
 
 SETTINGS = {"snapshot_log_bytes": 64 * 1024, "log_tail_bytes": 8 * 1024}
 SEEDS = range(1, 6)
+DIRECTORY = Path("/snapshots")
 
 
 def fill(cluster: Cluster, number: int, count: int, size: int = 2000, first: int = 0) -> None:
@@ -183,28 +186,93 @@ def test_node_keeps_sessions_in_snapshots() -> None:
         assert len(cluster.start(number).replicas[1].applier.sessions) == before
 
 
-def test_node_refuses_a_gap_between_snapshot_and_log() -> None:
-    """RedisRaft's: a node whose snapshot is gone does not start with what is left of the log."""
+def remove_snapshots(cluster: Cluster, number: int) -> None:
+    for name in cluster.snapshot_files[number].names(DIRECTORY):
+        cluster.snapshot_files[number]._names.pop(name)
+
+
+def flip_a_bit(cluster: Cluster, number: int) -> None:
+    name = cluster.snapshot_files[number].names(DIRECTORY)[-1]
+    cluster.snapshot_files[number].flip(name, 20_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (remove_snapshots, "the log of group 1 begins with entry"),
+        (flip_a_bit, r".snap is damaged: a checksum is wrong at offset"),
+    ],
+)
+@pytest.mark.parametrize("idle", [False, True])
+def test_node_without_a_whole_snapshot_is_filled_again_by_its_peers(
+    damage: Callable[[Cluster, int], None], what: str, idle: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RedisRaft's gap, and rot: told by name, never served; no vote is given until there is a state again."""
     cluster = Cluster(settings=SETTINGS)
     cluster.elect()
     fill(cluster, cluster.leader(), 120)
-    cluster.crash(2)
-    for name in cluster.snapshot_files[2].names(None):  # type: ignore[arg-type]
-        cluster.snapshot_files[2]._names.pop(name)
-    with pytest.raises(DamagedError, match="the log of group 1 begins with entry"):
-        cluster.start(2)
+    late = others(cluster, cluster.leader())[0]
+    cluster.crash(late)
+    damage(cluster, late)
+    cluster.start(late)
+    assert what in caplog.text
+    assert "is filled again by its peers" in caplog.text
+    assert keys(cluster, late) == 0
+    if not idle:
+        fill(cluster, cluster.leader(), 10, first=120)
+    run_until_in_step(cluster)
+    assert keys(cluster, late) == (120 if idle else 130)
+    cluster.crash(late)
+    cluster.start(late)
+    run_until_in_step(cluster)
+    assert cluster.call(late, [b"DBSIZE"], write=False) == [b":120\r\n" if idle else b":130\r\n"]
 
 
-def test_node_refuses_a_damaged_snapshot_by_name() -> None:
-    """A flipped bit: the file, the offset and what to do, before anything is served."""
+def test_node_that_is_filled_again_elects_nobody_meanwhile() -> None:
+    """With one of three blank and one dead the third must not lead alone: what both had might be lost."""
     cluster = Cluster(settings=SETTINGS)
     cluster.elect()
     fill(cluster, cluster.leader(), 120)
-    cluster.crash(2)
-    name = cluster.snapshot_files[2].names(None)[-1]  # type: ignore[arg-type]
-    cluster.snapshot_files[2].flip(name, 20_000, 1)
-    with pytest.raises(DamagedError, match=rf"{name} is damaged: a checksum is wrong at offset"):
-        cluster.start(2)
+    leader = cluster.leader()
+    blank, third = others(cluster, leader)
+    cluster.crash(leader)
+    cluster.crash(blank)
+    remove_snapshots(cluster, blank)
+    cluster.start(blank)
+    cluster.run(5000)
+    assert cluster.leader() == 0
+    assert third in cluster.nodes
+    cluster.start(leader)
+    cluster.elect()
+    assert cluster.call(third, [b"INCR", b"n"], write=True) == [b":1\r\n"]
+    run_until_in_step(cluster)
+    assert keys(cluster, blank) == 121
+
+
+def test_node_without_peers_refuses_a_damaged_snapshot_by_name() -> None:
+    """A flipped bit: the file and the offset, before anything is served."""
+    cluster = Cluster(size=1, settings=SETTINGS)
+    cluster.elect()
+    fill(cluster, 1, 120)
+    cluster.crash(1)
+    flip_a_bit(cluster, 1)
+    with pytest.raises(DamagedError, match=r"\.snap is damaged: a checksum is wrong at offset"):
+        cluster.start(1)
+
+
+def test_node_whose_log_has_all_needs_no_snapshot() -> None:
+    """A damaged snapshot in front of a log that was never cut costs nothing."""
+    cluster = Cluster(size=1, settings={"snapshot_log_bytes": 64 * 1024, "log_tail_bytes": 64 << 20})
+    cluster.elect()
+    fill(cluster, 1, 60)
+    snapshots = cluster.nodes[1]._snapshots
+    snapshots.make(cluster.nodes[1].replicas[1])
+    assert cluster.run(5000, until=lambda: bool(snapshots.status(1)["snapshot_index"]))
+    cluster.crash(1)
+    flip_a_bit(cluster, 1)
+    cluster.start(1)
+    cluster.elect()
+    assert cluster.call(1, [b"DBSIZE"], write=False) == [b":60\r\n"]
 
 
 def test_node_with_no_room_for_snapshots_goes_on() -> None:
