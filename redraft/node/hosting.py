@@ -116,8 +116,7 @@ class Hosting:
         """
         self._store.set_aside(group.group_id)
         if view.last_index >= view.first_index:
-            place = view.last_index - 1  # a snapshot must be behind it
-            view.restore(place, view.term(place))
+            view.restore(view.last_index, view.term(view.last_index))  # it may have acknowledged all of it
         return self.blank(group)
 
     def blank(self, group: Group) -> Replica:

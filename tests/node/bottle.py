@@ -386,14 +386,16 @@ class Cluster:
 
     # ---- time ----
 
-    def settle(self) -> None:
-        """Deliver and sync until nothing moves, in an order drawn from the seed."""
+    def settle(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Deliver and sync until nothing moves or `until` holds, in an order drawn from the seed."""
         for _ in range(10_000):
             moved = False
             numbers = [number for number in self.nodes if number not in self.paused]
             self.rng.shuffle(numbers)
             for number in numbers:
                 moved |= self._turn(number)
+                if until():
+                    return
             if not moved:
                 return
         raise AssertionError("the cluster never comes to rest")
@@ -429,6 +431,17 @@ class Cluster:
             self.settle()
             if until():
                 return True
+        return until()
+
+    def catch(self, within_ms: float, until: Callable[[], bool]) -> bool:
+        """Let time pass up to the very turn in which `until` holds, whatever is under way then; say if so."""
+        end = self.now + within_ms
+        while not until() and self.now < end:
+            self.now += TICK_MS
+            for number in list(self.nodes):
+                if number not in self.paused:
+                    self.nodes[number].tick()
+            self.settle(until)
         return until()
 
     # ---- what tests ask ----

@@ -46,7 +46,8 @@ def run_until_in_step(cluster: Cluster) -> None:
 
     def in_step() -> bool:
         replicas = [node.replicas[1] for node in cluster.nodes.values()]
-        return len({(each.applier.applied_index, each.raft.last_index) for each in replicas}) == 1
+        reached = {(each.applier.applied_index, each.raft.last_index) for each in replicas}
+        return len(reached) == 1 and not any(each.raft.is_blank for each in replicas)
 
     assert cluster.run(20_000, until=in_step), "the replicas never came together"
 
@@ -247,6 +248,37 @@ def test_node_that_is_filled_again_elects_nobody_meanwhile() -> None:
     assert cluster.call(third, [b"INCR", b"n"], write=True) == [b":1\r\n"]
     run_until_in_step(cluster)
     assert keys(cluster, blank) == 121
+
+
+def test_node_that_is_filled_again_is_trusted_with_no_less_than_it_acknowledged() -> None:
+    """The leader's snapshot ends one entry before the last one that the lost log had, and that was committed.
+
+    With that snapshot alone it could elect the third node, which never had the entry.
+    """
+    cluster = Cluster(settings=SETTINGS)
+    leader = led_where_it_belongs(cluster)
+    late, third = others(cluster, leader)
+    fill(cluster, leader, 120)
+    run_until_in_step(cluster)
+    assert cluster.run(5000, until=lambda: all(node._snapshots.idle for node in cluster.nodes.values()))
+    for node in cluster.nodes.values():
+        node._snapshots.make(node.replicas[1])
+    assert cluster.run(5000, until=lambda: all(node._snapshots.idle for node in cluster.nodes.values()))
+    cluster.partition(third, leader)
+    cluster.partition(third, late)
+    assert cluster.call(leader, [b"SET", b"last", b"1"], write=True) == [b"+OK\r\n"]
+    known = [node._snapshots.status(1)["snapshot_index"] for node in cluster.nodes.values()]
+    assert known == [cluster.disks[late].group(1).last_index - 1] * 3
+    cluster.crash(late)
+    remove_snapshots(cluster, late)
+    replica = cluster.start(late).replicas[1]
+    assert replica.raft.is_blank
+    assert cluster.catch(5000, lambda: not replica.raft.is_blank), "no snapshot came"
+    cluster.disconnect(leader, late)
+    cluster.crash(leader)
+    cluster.heal()
+    cluster.run(5000)
+    assert cluster.call(late, [b"GET", b"last"], write=False) == [b"$1\r\n1\r\n"]
 
 
 def test_node_without_peers_refuses_a_damaged_snapshot_by_name() -> None:
