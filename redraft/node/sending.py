@@ -115,7 +115,7 @@ class Sending:
             transfer.replica.raft.snapshot_finished(peer, message.index)
             self._node.stepped(transfer.replica)
             return
-        if message.offset < transfer.acked:
+        if message.offset < transfer.acked or (transfer.sent and not message.offset and not transfer.asked):
             transfer.restarts += 1
             if transfer.restarts > RESTARTS_MAX:
                 self._doubt(transfer)
@@ -202,7 +202,7 @@ class Sending:
             for _item in self._store.items(snapshot):
                 pass
         except DamagedError as error:
-            log.error("group %d: %s; another one is made", group, error)
+            log.error("group %d: %s Another one is made.", group, error)
             self._store.forget(snapshot, str(error))
         transfer.replica.raft.snapshot_finished(transfer.peer, 0)
         self._node.stepped(transfer.replica)

@@ -212,6 +212,8 @@ class Checks:
         memory = self._node(number)
         for group, replica in replicas:
             raft = replica.raft
+            if raft.is_blank:
+                continue  # it applies nothing: its commit_index is where the log ended that it has lost
             now = _Seen(raft.term, raft.role, raft.commit_index, replica.applier.applied_index)
             before = memory.seen.get(group)
             if before is not None and memory.cores[group] is not raft:

@@ -281,6 +281,27 @@ def test_node_that_is_filled_again_is_trusted_with_no_less_than_it_acknowledged(
     assert cluster.call(late, [b"GET", b"last"], write=False) == [b"$1\r\n1\r\n"]
 
 
+@pytest.mark.parametrize("size", [20, 40_000])
+def test_node_whose_own_snapshot_rots_makes_another_for_its_followers(
+    size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The follower finds it out, in a file of one chunk or of many; the leader looks, and says which."""
+    cluster = Cluster(settings=SETTINGS | {"snapshot_log_bytes": 2048, "log_tail_bytes": 0})
+    cluster.elect()
+    leader = cluster.leader()
+    late = others(cluster, leader)[0]
+    cluster.crash(late)
+    fill(cluster, leader, 40, size=size)
+    cluster.run(1000)
+    files = cluster.snapshot_files[leader]
+    name = cluster.nodes[leader]._snapshots._store.newest[1].path.name
+    files.flip(name, 100, 1)
+    cluster.start(late)
+    run_until_in_step(cluster)
+    assert keys(cluster, late) == 40
+    assert f"{name} is damaged" in caplog.text
+
+
 def test_node_without_peers_refuses_a_damaged_snapshot_by_name() -> None:
     """A flipped bit: the file and the offset, before anything is served."""
     cluster = Cluster(size=1, settings=SETTINGS)
