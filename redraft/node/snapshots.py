@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from redraft.node.node import Node
 
 SLICE_KEYS: Final = 3000
-"""Keys written down in one tick: some milliseconds; fewer when they are large (`snapshot_bytes_per_s`)."""
+"""Keys written down in one tick: some milliseconds."""
+SLICE_BYTES: Final = 2 << 20
+"""Bytes, when the keys have many: a millisecond or two of copying and checksums (a record is never split)."""
 LOOK_MS: Final = 500.0
 """How often it is looked for a replica that is due."""
 WAITING_BYTES_MAX: Final = 8 << 20
@@ -191,11 +193,10 @@ class Snapshots:
         assert writing is not None
         if self._budget <= 0 or writing.waiting > WAITING_BYTES_MAX:
             return
-        blocks = making.step(SLICE_KEYS)
-        for block in blocks:
+        for block in making.step(SLICE_KEYS, SLICE_BYTES):
             writing.write(block)
             self._budget -= len(block)
-        if not blocks:
+        if making.finished:
             self._making = None
             replica = self._replica
             assert replica is not None

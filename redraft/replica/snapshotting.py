@@ -7,6 +7,8 @@ sessions with the replies that are not yet acknowledged, the group's clock; and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from redraft.engine.capture import Run
 from redraft.replica.apply import Applier
 from redraft.snapshot.format import Encoder, End, Header, Item, SessionState
@@ -15,46 +17,64 @@ from redraft.snapshot.format import Encoder, End, Header, Item, SessionState
 class Making:
     """The blocks of one snapshot, in order; `header` says of when it is."""
 
-    __slots__ = ("_captured", "_encoder", "_ended", "_engine", "_sessions", "_started", "header")
+    __slots__ = ("_captured", "_coming", "_encoder", "_engine", "_held", "finished", "header")
 
     def __init__(self, applier: Applier, group: int, term: int, configuration: bytes) -> None:
         """Fix the state as of the last applied entry, whose term is given."""
         self.header = Header(
             group, applier.applied_index, term, configuration, applier.clock_ms, applier.expired_keys
         )
+        self.finished = False
+        """Whether `step` has returned all blocks."""
         self._engine = applier.keyspace.engine
         self._captured = self._engine.capture()
-        self._sessions = applier.sessions.copy_states()
+        self._held = True
         self._encoder = Encoder()
-        self._started = False
-        self._ended = False
+        self._coming = self._begin(applier.sessions.copy_states())
 
-    def step(self, keys_max: int) -> list[bytes]:
-        """Return the next blocks, of about `keys_max` keys; none when there are no more."""
-        if self._ended:
-            return []
-        encoder = self._encoder
+    def step(self, keys_max: int, bytes_max: int) -> list[bytes]:
+        """Return the next blocks: of about `keys_max` keys, fewer when those have `bytes_max` bytes.
+
+        There may be none although more are to come: `finished` says when there are no more.
+        """
         blocks: list[bytes] = []
-        if not self._started:
-            self._started = True
-            blocks.append(encoder.header(self.header))
-            for state in self._sessions:
-                blocks += encoder.session(state)
-            self._sessions = []
-        runs = self._captured.take(keys_max)
-        for slot, keys, records in runs:
-            blocks += encoder.run(slot, keys, records)
-        if not runs:
-            self._ended = True
-            blocks.append(encoder.end())
-            self._engine.release()
+        size, took = 0, False
+        while size < bytes_max:
+            block = next(self._coming, None)
+            if block is not None:
+                blocks.append(block)
+                size += len(block)
+            elif not self._held:
+                self.finished = True
+                break
+            elif took:
+                break
+            else:
+                self._coming, took = self._go_on(keys_max), True
         return blocks
 
     def close(self) -> None:
-        """Let go of the state before the end was reached."""
-        if not self._ended:
-            self._ended = True
+        """Let go of the state; was the end not reached, nothing more comes."""
+        self._release()
+        self._coming = iter(())
+
+    def _release(self) -> None:
+        if self._held:
+            self._held = False
             self._engine.release()
+
+    def _begin(self, sessions: list[SessionState]) -> Iterator[bytes]:
+        yield self._encoder.header(self.header)
+        for state in sessions:
+            yield from self._encoder.session(state)
+
+    def _go_on(self, keys_max: int) -> Iterator[bytes]:
+        """The blocks of the next keys; behind the last ones the end."""
+        runs = self._captured.take(keys_max)
+        if not runs:
+            self._release()
+            return iter((self._encoder.end(),))
+        return (block for run in runs for block in self._encoder.run(*run))
 
 
 class Loading:

@@ -81,8 +81,8 @@ def test_applier_is_whole_in_a_snapshot() -> None:
     machine.do(Remove(4))
     loading = Loading(TopologyApplier(founded(), machine.log))
     decoder = Decoder()
-    while blocks := making.step(100):
-        for block in blocks:
+    while not making.finished:
+        for block in making.step(100, 1 << 20):
             for item in decoder.feed(block):
                 loading.take(item)
     loaded = loading.applier

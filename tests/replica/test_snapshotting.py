@@ -7,7 +7,7 @@ import random
 import pytest
 
 from redraft.commands.keyspace import Keyspace
-from redraft.engine.capture import WHOLE_KEYS_MAX
+from redraft.engine.capture import WHOLE_KEYS_MAX, Run
 from redraft.engine.hash import HashEngine
 from redraft.raft.types import Entry, EntryKind
 from redraft.replica.apply import Applier
@@ -87,7 +87,8 @@ def test_snapshot_is_the_state_at_its_index_and_goes_on_like_it(seed: int) -> No
     making = Making(source, 1, 1, b"configuration")
     decoder, loading = Decoder(), Loading(empty(log))
     last = False
-    while blocks := making.step(rng.choice((1, 100, 1000))):
+    while not making.finished:
+        blocks = making.step(rng.choice((1, 100, 1000)), rng.choice((1, 5000, 1 << 20)))
         for item in decoder.feed(b"".join(blocks)):
             last = loading.take(item)
         for _ in range(rng.randrange(3)):
@@ -111,9 +112,45 @@ def test_snapshot_given_up_leaves_the_engine_free_for_another() -> None:
     source = empty(MemoryLog([entry_of(rng, index) for index in range(1, 20)]))
     source.apply_slice(10, 1 << 30)
     making = Making(source, 1, 1, b"")
-    making.step(1)
+    making.step(1, 1)
     making.close()
-    assert making.step(1) == []
+    assert making.step(1, 1) == []
+    assert making.finished
     source.apply_slice(19, 1 << 30)
     again = Making(source, 1, 1, b"")
     assert again.header.index == source.applied_index
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2000])
+def test_snapshot_ends_though_a_slice_has_only_keys_that_came_later(count: int) -> None:
+    """A large slot, emptied and filled anew since: its last slice is empty, and the end still due."""
+    source = empty(MemoryLog([]))
+    engine = source.keyspace.engine
+    for number in range(count):
+        engine.put(5, b"%d" % number, b"old")
+    making = Making(source, 1, 1, b"")
+    for number in range(count):
+        engine.delete(5, b"%d" % number)
+    engine.put(5, b"new", b"new")
+    decoder = Decoder()
+    found: list[bytes] = []
+    while not making.finished:
+        for item in decoder.feed(b"".join(making.step(1000, 1 << 30))):
+            if isinstance(item, Run):
+                found += item.keys
+    assert decoder.ended
+    assert sorted(found) == sorted(b"%d" % number for number in range(count))
+
+
+def test_snapshot_of_large_keys_comes_in_small_slices() -> None:
+    """However many keys a slice may have, its bytes are limited too."""
+    source = empty(MemoryLog([]))
+    for slot in range(100):
+        for number in range(2):
+            source.keyspace.engine.put(slot, b"%d" % number, b"x" * 40_000)
+    making = Making(source, 1, 1, b"")
+    sizes = []
+    while not making.finished:
+        sizes.append(sum(map(len, making.step(1000, 300_000))))
+    assert sum(sizes) > 200 * 40_000
+    assert max(sizes) < 300_000 + 2 * 50_000
