@@ -14,9 +14,10 @@ nothing but reading: durability is held against what recovery finds after each c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from redraft.raft.configuration import Configuration
 from redraft.raft.core import Raft, Role
 from redraft.raft.log import LogView
 from redraft.raft.messages import AppendReply, RequestVote, VoteReply
@@ -276,13 +277,21 @@ class Checks:
                 if memory.durable.get(group, EMPTY).holds(commit_index, term)
             ]
             must(
-                any(each.reached(lambda voter: int(voter in holders)) == 1 for each in counts if each.voters),
+                any(_is_quorum(each, holders) for each in counts),
                 f"{who} committed entry {commit_index} of term {term}, which is durable on {holders} only,"
                 f" under {counts}",
             )
             chosen_in = self._chosen_in.setdefault(group, [])
             chosen_in.extend([replica.raft.term] * (commit_index - len(chosen)))
             chosen.extend(log.term(index) for index in range(len(chosen) + 1, commit_index + 1))
+
+
+def _is_quorum(configuration: Configuration, nodes: Sequence[int]) -> bool:
+    """Whether the nodes are a majority of the voters, and of the outgoing ones while it is joint."""
+    return all(
+        2 * sum(voter in nodes for voter in voters) > len(voters)
+        for voters in (configuration.voters, configuration.outgoing or configuration.voters)
+    )
 
 
 def _same(found: dict[int, LogState], logs: dict[int, LogState]) -> bool:

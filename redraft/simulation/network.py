@@ -17,10 +17,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from redraft.raft.messages import AppendEntries, AppendReply, RequestVote, TimeoutNow, VoteReply
+from redraft.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    RequestVote,
+    TimeoutNow,
+    VoteReply,
+)
 from redraft.simulation.agenda import MS, Agenda
 
-ASTRAY = frozenset((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow))
+ASTRAY = frozenset(
+    (
+        AppendEntries,
+        AppendReply,
+        InstallSnapshot,
+        InstallSnapshotReply,
+        RequestVote,
+        TimeoutNow,
+        VoteReply,
+    )
+)
 """Messages that need no link to be right."""
 Message = tuple[int, Any]
 """(group, message)."""
