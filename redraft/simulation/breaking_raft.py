@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from redraft.node.node import Node
+from redraft.node.hosting import Hosting
 from redraft.raft import election, follower, membership, proposal, replication
 from redraft.raft.configuration import Configuration
 from redraft.raft.messages import AppendReply
 from redraft.raft.state import Role, State
 from redraft.raft.types import HardState
+from redraft.replica.replica import Replica
 from redraft.simulation.breaking import mutation, replaced
 from redraft.wal.replay import Replayed
 
@@ -53,7 +54,12 @@ def lease_without_stickiness() -> Iterator[None]:
 
 @mutation("a restarted node votes for nobody while a lease it forgot may last")
 def vote_at_once_after_restart() -> Iterator[None]:
-    with replaced(Node, _may_vote_from=lambda _node, *_of, **_start: 0.0):
+    replica = Hosting._replica
+
+    def impatient(hosting: Hosting, *of: Any, waits: bool) -> Replica:  # noqa: ARG001
+        return replica(hosting, *of, waits=False)
+
+    with replaced(Hosting, _replica=impatient):
         yield
 
 

@@ -63,6 +63,7 @@ class Client:
         "reads_only",
         "restless",
         "session",
+        "then",
     )
 
     def __init__(
@@ -82,6 +83,8 @@ class Client:
         """After that it closes its connection and goes on without an answer."""
         self.once = once
         """Whether it asks one thing only."""
+        self.then: Callable[[], None] | None = None
+        """What follows an answer at once."""
         self.session = 0
         self.process: Process | None = None
         self.asked = 0
@@ -115,6 +118,8 @@ class Clients:
         self._sessions = 0
         self._active = True
         self._writes = rng.choice((0.5, 0.8, 1.0))
+        self._lull_until_us = 0
+        """Until then nobody writes: only in a lull a follower that hears nothing is not left behind."""
         self._padding = "." * rng.choice((0, 0, 0, 1000, 5000))
         """Makes values so large that entries travel alone, and segments and caches fill."""
         self.keys = {
@@ -133,6 +138,18 @@ class Clients:
         ]
         for client in self._clients:
             self._again(client)
+        if rng.random() < 0.6:
+            self._ebb()
+
+    def _ebb(self) -> None:
+        rng = self._rng
+        self.rest(rng.choice((200, 600, 1000)))
+        self._cluster.agenda.after(rng.choice((600, 1500, 3000)) * MS, self._ebb)
+
+    def rest(self, duration_ms: int) -> None:
+        """Let nobody write for a while; reads go on."""
+        agenda = self._cluster.agenda
+        self._lull_until_us = max(self._lull_until_us, agenda.now_us + duration_ms * MS)
 
     def _owned(self, group: int, prefix: str, count: int) -> list[bytes]:
         group_of_slot = self._cluster.map.group_of_slot
@@ -196,7 +213,10 @@ class Clients:
             self._again(client)
             return
         group = rng.choice(sorted(self.keys))
-        write = not client.reads_only and rng.random() < self._writes
+        write = (
+            not (client.reads_only or self._cluster.agenda.now_us < self._lull_until_us)
+            and rng.random() < self._writes
+        )
         commands = [
             self._command(client, self.keys[group], write) for _ in range(rng.choice((1, 1, 1, 2, 4)))
         ]
@@ -238,6 +258,8 @@ class Clients:
         self._trace(client, f"is told {b' '.join(replies)[:SHOWN_BYTES]!r}")
         for (_arguments, done), reply in zip(commands, replies, strict=True):
             done(reply)
+        if client.then is not None:
+            client.then()
         self._again(client)
 
     def _lose_patience(self, client: Client, number: int) -> None:
@@ -289,17 +311,19 @@ class Clients:
         if not self._active:
             return
         rng, agenda = self._rng, self._cluster.agenda
-        for _ in range(rng.choice((1, 2, 4))):
-            write_us = rng.choice((1, 5, 50, 200)) * rng.randrange(100, MS)
-            agenda.after(write_us, partial(self._write_once, group, leader))
-            agenda.after(write_us + rng.randrange(MS, 20 * MS), partial(self.probe, deposed))
+        agenda.after(rng.randrange(MS), partial(self._write_once, group, leader, deposed))
+        for _ in range(rng.choice((0, 1, 3))):
+            write_us = rng.choice((5, 50, 200)) * rng.randrange(100, MS)
+            agenda.after(write_us, partial(self._write_once, group, leader, deposed))
 
-    def _write_once(self, group: int, number: int) -> None:
+    def _write_once(self, group: int, number: int, deposed: int) -> None:
+        """Write at one node; as soon as that is acknowledged, another is asked what it knows of it."""
         process = self._cluster.machines[number].process
         if process is None:
             return
         self._sessions += 1
         client = Client(PROBE + self._sessions, once=True)
+        client.then = partial(self.probe, deposed)
         client.process, client.session = process, self._sessions
         self._clients.append(client)
         keys = self.keys[group]

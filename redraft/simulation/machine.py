@@ -137,6 +137,7 @@ class Process:
         "_disk_due",
         "_inbox",
         "_scheduled",
+        "_stood",
         "_world",
         "alive",
         "damaged",
@@ -171,6 +172,8 @@ class Process:
         self._inbox: deque[tuple[int, Callable[[], object]]] = deque()
         self._scheduled = False
         self._disk_due = False
+        self._stood = False
+        """Whether it stood still, and what came meanwhile waits."""
 
     def start(self) -> bool:
         """Recover what the disk has and run; False if it died of it."""
@@ -289,6 +292,7 @@ class Process:
     def resume(self) -> None:
         """Go on after a pause."""
         self.paused = False
+        self._stood = True
         self._schedule(self.machine.turn_us)
         if self._disk_due:
             self._disk_due = False
@@ -330,9 +334,10 @@ class Process:
             for source, _act in taken:
                 places.setdefault(source, rng.random())
             taken.sort(key=lambda item: places[item[0]])
-        if rng.random() < 0.4:
+        stood, self._stood = self._stood, False
+        if rng.random() < (0.8 if stood else 0.4):
             count = rng.randrange(1, len(taken))
-            if rng.random() < 0.5:
+            if stood or rng.random() < 0.5:
                 first = taken[0][0]
                 of_first = next((at for at, item in enumerate(taken) if item[0] != first), len(taken))
                 count = rng.randint(1, of_first)

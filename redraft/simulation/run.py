@@ -79,7 +79,11 @@ class Run:
         )
         self.administration = Administration(self.cluster, random.Random(rng.getrandbits(64)))
         self.trouble = Trouble(
-            self.cluster, self.administration, random.Random(rng.getrandbits(64)), self.clients.probe
+            self.cluster,
+            self.administration,
+            random.Random(rng.getrandbits(64)),
+            self.clients.probe,
+            self.clients.rest,
         )
         self.cluster.on_death = self._died
         self.cluster.checks.on_elected = self._elected
@@ -203,7 +207,7 @@ def _settings(rng: random.Random, factor: int) -> dict[str, Any]:
         "heartbeat_ms": 60,
         "request_timeout_ms": rng.choice((600, 1500)),
         "leader_wait_ms": 500,
-        "read_mode": rng.choice(("index", "lease")),
+        "read_mode": rng.choice(("index", "lease", "lease")),
         "entry_commands_max": rng.choice((2, 4096)),
         "entry_bytes_max": 4096,
         "append_bytes_max": rng.choice((4096, 1 << 20)),
