@@ -16,7 +16,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from redraft.cli.mutations import hunt_all
 from redraft.simulation.campaign import Finding, Totals, run_seeds
+from redraft.simulation.mutations import MUTATIONS
 from redraft.simulation.run import STEPS, Run, Shape
 
 SEEDS = "1-200"
@@ -42,6 +44,19 @@ FAILED = 1
     metavar="M",
     help="Events of a run before its troubles end.",
 )
+@click.option(
+    "--mutations",
+    type=click.IntRange(1),
+    metavar="ROUNDS",
+    help="Break the code in every known way, and count the seeds it takes to notice.",
+)
+@click.option(
+    "--mutation",
+    "names",
+    multiple=True,
+    type=click.Choice(list(MUTATIONS)),
+    help="With --mutations: only this.",
+)
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes.  [default: one a processor]")
 def simulate(
     seeds: str | None,
@@ -51,6 +66,8 @@ def simulate(
     nodes: int | None,
     groups: int | None,
     steps: int,
+    mutations: int | None,
+    names: tuple[str, ...],
     jobs: int | None,
 ) -> int:
     """Run whole clusters on simulated clocks, networks and disks that fail, each run from one seed.
@@ -64,8 +81,13 @@ def simulate(
     if trace:
         raise click.UsageError("--trace shows one run: say which with --seed.")
     first, last = _range(seeds or SEEDS)
+    processes = jobs or os.cpu_count() or 1
+    if mutations is not None:
+        chosen = names or tuple(MUTATIONS)
+        found = hunt_all(chosen, mutations, range(first, last + 1), shape, jobs=processes)
+        return 0 if found else FAILED
     wanted: Iterable[int] = itertools.count(first) if overnight else range(first, last + 1)
-    totals = _campaign(wanted, None if overnight else last - first + 1, shape, jobs or os.cpu_count() or 1)
+    totals = _campaign(wanted, None if overnight else last - first + 1, shape, processes)
     return FAILED if totals.findings else 0
 
 

@@ -75,7 +75,7 @@ class Run:
             self.cluster,
             random.Random(rng.getrandbits(64)),
             count=rng.choice((4, 8, 12)),
-            think_us=rng.choice((1, 5, 20)) * MS,
+            think_us=rng.choice((2, 10, 40)) * MS,
         )
         self.administration = Administration(self.cluster, random.Random(rng.getrandbits(64)))
         self.trouble = Trouble(

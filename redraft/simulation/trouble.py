@@ -40,7 +40,7 @@ class Trouble:
         self.happened: dict[str, int] = {}
         """How often each kind did."""
         self._scene = scene = Scene(cluster, rng, probe, rest)
-        self._mean_us = rng.choice((60, 200, 600, 1500)) * MS
+        self._mean_us = rng.choice((40, 120, 400, 1500)) * MS
         self._machines = machines = MachineTrouble(scene, administration)
         network = NetworkTrouble(scene)
         often: list[Callable[[], None]] = [

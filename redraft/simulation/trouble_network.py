@@ -19,12 +19,13 @@ class NetworkTrouble:
 
     def _set_weather(self) -> None:
         rng = self._scene.rng
+        faithful = rng.random() < 0.4
         self._scene.cluster.network.weather = Weather(
             latency_us=rng.choice(((50, 200), (100, 1000), (500, 5000), (2000, 20_000))),
             slow=rng.choice((0.0, 0.01, 0.05)),
-            lost=rng.choice((0.0, 0.0, 0.01, 0.1)),
-            twice=rng.choice((0.0, 0.0, 0.02, 0.2)),
-            overtaken=rng.choice((0.0, 0.0, 0.02, 0.2)),
+            lost=0.0 if faithful else rng.choice((0.0, 0.01, 0.1)),
+            twice=0.0 if faithful else rng.choice((0.0, 0.02, 0.2)),
+            overtaken=0.0 if faithful else rng.choice((0.0, 0.02, 0.2)),
         )
 
     # ---- partitions ----
