@@ -73,13 +73,8 @@ def reapply_after_restart() -> Iterator[None]:
 
 @mutation("a snapshot holds the sessions: what was executed is not executed again")
 def sessions_left_out_of_snapshots() -> Iterator[None]:
-    begin = Making.__init__
-
-    def begin_without(making: Making, *of: Any) -> None:
-        begin(making, *of)
-        making._sessions = []
-
-    with replaced(Making, __init__=begin_without):
+    begin = Making._begin
+    with replaced(Making, _begin=lambda making, _sessions: begin(making, [])):
         yield
 
 
