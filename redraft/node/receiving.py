@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WAITING_BYTES_MAX: Final = 4 << 20
 """Bytes that wait to be written beyond which the sender hears nothing, and so sends nothing."""
+RETRY_MS: Final = 5000.0
+"""How long after a failure (a full disk) nothing is taken, and the sender hears nothing."""
 
 log = logging.getLogger("redraft.node")
 
@@ -69,7 +71,7 @@ class Arrival:
 class Receiving:
     """What is coming in, by group."""
 
-    __slots__ = ("_arrivals", "_installing", "_make_applier", "_node", "_store")
+    __slots__ = ("_arrivals", "_installing", "_make_applier", "_node", "_retry_ms", "_store")
 
     def __init__(self, node: Node, store: Store, make_applier: Callable[[Replica], Applier]) -> None:
         self._node = node
@@ -77,6 +79,7 @@ class Receiving:
         self._make_applier = make_applier
         self._arrivals: dict[int, Arrival] = {}
         self._installing: dict[int, Arrival] = {}
+        self._retry_ms = 0.0
 
     def progress(self, group: int) -> tuple[int, int] | None:
         """Return (bytes arrived, size), None when nothing is coming in."""
@@ -93,6 +96,8 @@ class Receiving:
         group = replica.group.group_id
         if group in self._installing:
             return  # the answer follows when it is done
+        if self._node.now_ms() < self._retry_ms:
+            return
         arrival = self._arrivals.get(group)
         if arrival is None or not arrival.is_of(peer, message):
             self.drop(group)
@@ -120,9 +125,16 @@ class Receiving:
             arrival.writing.abandon()
 
     def tick(self) -> None:
-        """Answer those that had to wait for the disk."""
-        for group, arrival in self._arrivals.items():
-            self._answer(group, arrival)
+        """Answer those that had to wait for the disk; give up what can't be stored, or is needed no more."""
+        for group, arrival in list(self._arrivals.items()):
+            raft = self._node.replicas[group].raft
+            if arrival.writing.failed is not None:
+                self.drop(group)
+                self._tell_failure(group, arrival.writing.failed)
+            elif arrival.message.index <= raft.commit_index and not raft.is_blank:
+                self.drop(group)  # another leader had the entries
+            else:
+                self._answer(group, arrival)
 
     def _answer(self, group: int, arrival: Arrival) -> None:
         if arrival.owes_reply and arrival.writing.waiting <= WAITING_BYTES_MAX:
@@ -138,7 +150,10 @@ class Receiving:
         group = replica.group.group_id
         del self._installing[group]
         if error is not None:
-            log.error("group %d: a snapshot could not be stored: %s", group, error.strerror or error)
+            self._tell_failure(group, error)
+            return
+        if self._node.replicas.get(group) is not replica:
+            self._store.discard(group, arrival.writing.path)  # it was dropped meanwhile
             return
         header = arrival.loading.header
         assert header is not None
@@ -146,10 +161,11 @@ class Receiving:
             configuration = Configuration.decode(header.configuration)
             if self._node.hosting.install(replica, arrival.loading.applier, configuration, header.term):
                 log.info("group %d: installed the snapshot of entry %d", group, header.index)
-        if group not in self._node.replicas:
-            self._store.drop(group)  # so was the replica, meanwhile
-            return
         self._reply(arrival.peer, group, arrival.message, arrival.offset, done=True)
+
+    def _tell_failure(self, group: int, error: OSError) -> None:
+        self._retry_ms = self._node.now_ms() + RETRY_MS
+        log.error("group %d: a snapshot could not be stored: %s", group, error.strerror or error)
 
     def _reply(self, peer: int, group: int, message: InstallSnapshot, offset: int, *, done: bool) -> None:
         raft = self._node.replicas[group].raft

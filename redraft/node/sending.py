@@ -70,13 +70,17 @@ class Sending:
         group = replica.group.group_id
         if (group, peer) in self._transfers:
             self._end(group, peer)
+        progress = replica.raft.progress.get(peer)
+        if progress is None or progress.state is not ProgressState.SNAPSHOT:
+            return True  # it got along without, or is gone
         snapshot = self._store.newest.get(group)
-        if snapshot is None or snapshot.index < replica.raft.progress[peer].snapshot_index:
+        if snapshot is None or snapshot.index < progress.snapshot_index:
             return False
         try:
             reading = self._store.open(snapshot)
         except OSError as error:
             log.error("group %d: %s can't be read: %s", group, snapshot.path, error)
+            self._store.forget(snapshot, f"{snapshot.path} can't be read: {error}")
             return False
         transfer = Transfer(replica, peer, reading, self._node.now_ms())
         self._transfers[group, peer] = transfer
@@ -196,16 +200,17 @@ class Sending:
 
     def _doubt(self, transfer: Transfer) -> None:
         """Something is wrong with the file or the follower: look, and let the log decide what is next."""
+        self._end(transfer.replica.group.group_id, transfer.peer)
+        self._store.check(transfer.snapshot, lambda error: self._checked(transfer, error))
+
+    def _checked(self, transfer: Transfer, error: DamagedError | None) -> None:
         group, snapshot = transfer.replica.group.group_id, transfer.snapshot
-        self._end(group, transfer.peer)
-        try:
-            for _item in self._store.items(snapshot):
-                pass
-        except DamagedError as error:
+        if error is not None and self._store.newest.get(group) == snapshot:
             log.error("group %d: %s Another one is made.", group, error)
             self._store.forget(snapshot, str(error))
-        transfer.replica.raft.snapshot_finished(transfer.peer, 0)
-        self._node.stepped(transfer.replica)
+        if (group, transfer.peer) not in self._transfers and self._valid(transfer):
+            transfer.replica.raft.snapshot_finished(transfer.peer, 0)
+            self._node.stepped(transfer.replica)
 
     def _end(self, group: int, peer: int) -> None:
         self._transfers.pop((group, peer)).reading.close()

@@ -53,6 +53,7 @@ class Snapshots:
         "_replica",
         "_sending",
         "_store",
+        "_uncut",
         "_wanting",
         "_writing",
     )
@@ -70,6 +71,7 @@ class Snapshots:
         self._budget = self._filled_ms = 0.0
         self._failed = ""
         self._wanting: set[tuple[int, int]] = set()
+        self._uncut: set[int] = set()  # groups with more log than their snapshot needs, for a follower
 
     # ---- followers ----
 
@@ -107,6 +109,7 @@ class Snapshots:
             self._write_on(self._making)
         elif self._writing is None and now_ms >= self._look_ms:
             self._look_ms = now_ms + LOOK_MS
+            self._cut_late()
             due = self._due()
             if due is not None:
                 self.make(due)
@@ -161,26 +164,48 @@ class Snapshots:
     # ---- making ----
 
     def _due(self) -> Replica | None:
-        """The replica whose state should be written down now, if there is one."""
+        """The replica whose state should be written down now, if there is one.
+
+        First one that a follower waits for, then the one that has grown most beyond its limit.
+        """
         config, now_ms = self._node.config, self._node.now_ms()
+        wanted = {group for group, _peer in self._wanting}
         candidates = [replica for replica in self._node.replicas.values() if self._news(replica)]
-        old = None
+        due = old = None
+        most = 1.0
         for replica in candidates:
             group = replica.group.group_id
+            if group in wanted:
+                return replica
             known = self._store.newest.get(group)
-            grown = replica.raft.log.bytes - config.log_tail_bytes
-            if grown >= max(config.snapshot_log_bytes, known.size if known is not None else 0):
-                return replica
-            if any(of == group for of, _peer in self._wanting):
-                return replica
+            limit = max(config.snapshot_log_bytes, known.size if known is not None else 0)
+            grown = (replica.raft.log.bytes - self._tail_bytes) / limit
+            if grown >= most and self._wrote(replica, limit):
+                most, due = grown, replica
             if now_ms - self._made_ms.setdefault(group, now_ms) >= config.snapshot_interval * 1000:
                 old = replica
-        total = sum(replica.raft.log.bytes for replica in self._node.replicas.values())
-        if total > config.log_bytes_max and candidates:
-            largest = max(candidates, key=lambda replica: replica.raft.log.bytes)
-            if largest.raft.log.bytes > config.log_tail_bytes:
-                return largest
-        return old
+        return due or self._largest(candidates) or old
+
+    def _largest(self, candidates: list[Replica]) -> Replica | None:
+        """When all logs together are too large, the largest of which a snapshot would free something."""
+        replicas, bytes_max = self._node.replicas.values(), self._node.config.log_bytes_max
+        if sum(replica.raft.log.bytes for replica in replicas) <= bytes_max:
+            return None
+        least = max(self._tail_bytes, bytes_max // (4 * len(replicas)))
+        worth = [replica for replica in candidates if self._wrote(replica, least)]
+        return max(worth, key=lambda replica: replica.raft.log.bytes, default=None)
+
+    def _wrote(self, replica: Replica, least: int) -> bool:
+        """Whether so many bytes were written since the newest snapshot; older ones may be kept for others."""
+        known, raft_log = self._store.newest.get(replica.group.group_id), replica.raft.log
+        index = known.index if known is not None else 0
+        return raft_log.bytes >= least and raft_log.tail_index(least) >= index
+
+    @property
+    def _tail_bytes(self) -> int:
+        """What is kept of each log: all tails together are at most half of `log_bytes_max`."""
+        config = self._node.config
+        return min(config.log_tail_bytes, config.log_bytes_max // (2 * max(1, len(self._node.replicas))))
 
     def _news(self, replica: Replica) -> bool:
         """Whether a replica has applied something that its newest snapshot has not."""
@@ -212,8 +237,9 @@ class Snapshots:
             return
         self._made_ms[group] = now_ms
         self._failed = ""
-        added = self._store.add(making.header, writing.path, writing.size)
-        if added and self._node.replicas.get(group) is replica:
+        if self._node.replicas.get(group) is not replica:
+            self._store.discard(group, writing.path)  # its replica was dropped meanwhile
+        elif self._store.add(making.header, writing.path, writing.size):
             self.compact(replica)
 
     def _tell_failure(self, group: int, why: str) -> None:
@@ -225,12 +251,30 @@ class Snapshots:
     def compact(self, replica: Replica) -> None:
         """Let go of the log that the newest snapshot covers, but for the tail and what is being sent."""
         group, raft_log = replica.group.group_id, replica.raft.log
-        newest = self._store.newest.get(group)
-        if newest is None:
-            return
-        index = min(newest.index, raft_log.tail_index(self._node.config.log_tail_bytes))
+        index = self._covered(replica)
         pinned = self._sending.pinned(group)
-        if pinned is not None:
-            index = min(index, pinned)
+        if pinned is not None and pinned < index:
+            index = pinned
+            self._uncut.add(group)
         if index >= raft_log.first_index:
             raft_log.compact(index)
+
+    def _covered(self, replica: Replica) -> int:
+        """The index up to which a replica's own needs let its log be cut."""
+        newest = self._store.newest.get(replica.group.group_id)
+        return min(newest.index, replica.raft.log.tail_index(self._tail_bytes)) if newest is not None else 0
+
+    def _cut_late(self) -> None:
+        """Let go of what was kept for a follower, once that has its snapshot and what came after it."""
+        for group in list(self._uncut):
+            replica = self._node.replicas.get(group)
+            if replica is None:
+                self._uncut.discard(group)
+            elif self._sending.pinned(group) is None and not self._is_read(replica):
+                self._uncut.discard(group)
+                self.compact(replica)
+
+    def _is_read(self, replica: Replica) -> bool:
+        """Whether a follower that can be reached still needs some of what would be cut."""
+        index = self._covered(replica)
+        return any(each.reachable and each.match_index < index for each in replica.raft.progress.values())

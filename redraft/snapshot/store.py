@@ -27,6 +27,7 @@ SYNC_BYTES: Final = 4 << 20
 """Written between two syncs: one large one at the end would hold up the log's."""
 
 Then = Callable[[OSError | None], None]
+Checked = Callable[[DamagedError | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Store:
         self._files = files
         self._worker = worker
         files.make_directory(directory)
-        for name in files.names(directory):
+        for name in sorted(files.names(directory)):
             if name.endswith(SUFFIX_NEW):
                 files.remove(directory / name)
             elif name.endswith(SUFFIX):
@@ -94,6 +95,12 @@ class Store:
                 self._files.rename(self.directory / name, self.directory / kept)
         self._files.sync_directory(self.directory)
 
+    def discard(self, group: int, path: Path) -> None:
+        """Remove a finished file that nobody wants any more."""
+        newest = self.newest.get(group)
+        if newest is None or newest.path != path:
+            self._remove(path)
+
     def drop(self, group: int) -> None:
         """Remove a group's snapshot: its replica is gone."""
         snapshot = self.newest.pop(group, None)
@@ -115,12 +122,28 @@ class Store:
         except (SnapshotDamagedError, OSError) as error:
             raise DamagedError(f"{snapshot.path} is damaged: {error}.") from error
 
+    def check(self, snapshot: Snapshot, then: Checked) -> None:
+        """Read all of a snapshot in the worker; `then` hears what is wrong with it."""
+        found: list[DamagedError] = []
+
+        def read() -> None:
+            try:
+                for _item in self.items(snapshot):
+                    pass
+            except DamagedError as error:
+                found.append(error)
+
+        self._worker.submit(read, lambda _error: then(found[0] if found else None))
+
     def open(self, snapshot: Snapshot) -> Reading:
         """Open a snapshot to send it; it can be read to its end, also when it is removed meanwhile."""
         return Reading(self._files, self._files.open(snapshot.path), snapshot)
 
     def _take(self, name: str) -> None:
-        """See what a file is by its first block; the rest is seen when it is loaded."""
+        """See what a file is by its first block; the rest is seen when it is loaded.
+
+        Older ones come first: damage counts only when nothing newer takes the file's place.
+        """
         path = self.directory / name
         group = int(name.partition("-")[0])
         fd = self._files.open(path)
@@ -138,6 +161,7 @@ class Store:
         before = self.newest.get(group)
         if before is None or before.index < first.index:
             self.newest[group] = Snapshot(first, path, size)
+            self.damaged.pop(group, None)
             before, path = None, before.path if before is not None else path
         if path != self.newest[group].path:
             self._files.remove(path)
@@ -168,7 +192,18 @@ class Reading:
 class Writing:
     """A file on its way; ends with `finish` or `abandon`."""
 
-    __slots__ = ("_directory", "_failed", "_fd", "_files", "_name", "_unsynced", "_worker", "size", "waiting")
+    __slots__ = (
+        "_directory",
+        "_exists",
+        "_fd",
+        "_files",
+        "_name",
+        "_unsynced",
+        "_worker",
+        "failed",
+        "size",
+        "waiting",
+    )
 
     def __init__(self, files: Files, worker: Worker, directory: Path, name: str) -> None:
         self._files = files
@@ -177,7 +212,9 @@ class Writing:
         self._name = name
         self._fd = -1
         self._unsynced = 0
-        self._failed: OSError | None = None
+        self._exists = False
+        self.failed: OSError | None = None
+        """Why there will be no file."""
         self.size = 0
         self.waiting = 0
         """Bytes that are not yet in the file: whoever writes should wait while there are many."""
@@ -196,7 +233,7 @@ class Writing:
 
     def finish(self, then: Then) -> None:
         """Make it durable and give it its name; `then` hears whether that went well."""
-        self._worker.submit(self._publish, lambda error: then(self._failed or error))
+        self._worker.submit(self._publish, lambda error: then(self.failed or error))
 
     def abandon(self) -> None:
         """Remove what there is."""
@@ -205,37 +242,41 @@ class Writing:
     # ---- in the worker ----
 
     def _write(self, data: bytes, offset: int) -> None:
-        if self._failed is not None:
+        if self.failed is not None:
             return
         try:
             if self._fd < 0:
                 self._fd = self._files.create(self._directory / (self._name + SUFFIX_NEW))
+                self._exists = True
             self._files.write(self._fd, data, offset)
             self._unsynced += len(data)
             if self._unsynced >= SYNC_BYTES:
                 self._files.sync(self._fd)
                 self._unsynced = 0
         except OSError as error:
-            self._failed = error
+            self.failed = error
             self._discard()
             raise
 
     def _publish(self) -> None:
-        if self._failed is not None:
-            raise self._failed
+        if self.failed is not None:
+            raise self.failed
         try:
             self._files.sync(self._fd)
             self._close()
             self._files.rename(self._directory / (self._name + SUFFIX_NEW), self.path)
+            self._exists = False
             self._files.sync_directory(self._directory)
         except OSError as error:
-            self._failed = error
+            self.failed = error
             self._discard()
             raise
 
     def _discard(self) -> None:
         if self._fd >= 0:
             self._close()
+        if self._exists:
+            self._exists = False
             self._files.remove(self._directory / (self._name + SUFFIX_NEW))
 
     def _close(self) -> None:

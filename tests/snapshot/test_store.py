@@ -192,3 +192,37 @@ def test_store_takes_no_older_snapshot_for_a_newer_one() -> None:
     assert store.newest[1].index == 20
     assert files.names(DIRECTORY) == [store.newest[1].path.name]
     worker.close()
+
+
+def test_store_starts_with_a_newer_snapshot_whatever_became_of_an_older_one() -> None:
+    """One was found damaged and left to be looked at, another was made: the damage is nobody's any more."""
+    files, worker = FaultyFiles(), Worker(threaded=False)
+    store = Store(DIRECTORY, files, worker)
+    write(store, worker, 10)
+    found: list[DamagedError | None] = []
+    store.check(store.newest[1], found.append)
+    settle(worker)
+    files.flip(store.newest[1].path.name, 25, 3)
+    store.check(store.newest[1], found.append)
+    settle(worker)
+    assert found[0] is None
+    store.forget(store.newest[1], str(found[1]))
+    write(store, worker, 20)
+    again = Store(DIRECTORY, files, worker)
+    assert again.newest[1].index == 20
+    assert not again.damaged
+    worker.close()
+
+
+def test_store_leaves_nothing_unfinished_whichever_step_fails() -> None:
+    """The last one too, when all is written and only the name is missing."""
+    step, done = 0, False
+    while not done:
+        step += 1
+        files, worker = Disk(), Worker(threaded=False)
+        store = Store(DIRECTORY, files, worker)
+        files.fails_at = files.calls + step
+        done = write(store, worker, 10) == [None]
+        assert not [name for name in files.names(DIRECTORY) if name.endswith(".new")]
+        worker.close()
+    assert step > 5
