@@ -144,7 +144,9 @@ class FaultyFiles:
         return bytes(self._open[fd].cache[offset : offset + length])
 
     def write(self, fd: int, data: bytes | bytearray, offset: int) -> None:
-        self.pwrite(fd, memoryview(data), offset)
+        written = 0
+        while written < len(data):
+            written += self.pwrite(fd, memoryview(data)[written:], offset + written)
 
     def sync(self, fd: int) -> None:
         self.before_change()
