@@ -355,6 +355,8 @@ class Lane:
 
     def on_read_index_reply(self, message: ReadIndexReply) -> None:
         """The leader's read index for a batch of this follower; after a refusal the timer asks again."""
+        if self.replica is None:
+            return  # it was dropped meanwhile: what it asked is asked elsewhere
         if message.ok:
             self.reader.answered(message.request_id, message.read_index, message.clock_ms)
             self.run_reads()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from redraft.transport.messages import ReadIndexRequest
+from tests.known.scenes import answered, settled, under_way
 from tests.node.bottle import Cluster
 
 
@@ -51,3 +53,14 @@ def test_node_whose_replica_is_dropped_while_its_snapshot_is_stored_goes_on() ->
     cluster.workers[late] = worker
     assert cluster.run(2000, until=lambda: not receiving._installing)
     assert 1 not in node._snapshots._store.newest
+
+
+def test_node_whose_replica_is_dropped_while_it_asks_for_the_read_index_goes_on() -> None:
+    """The leader's answer comes to a replica that is gone; the read is answered by way of the leader."""
+    cluster, _leader, follower, _third = settled()
+    read = cluster.ask(follower, [b"GET", b"a"], write=False)
+    node = cluster.nodes[follower]
+    node.flush()
+    assert under_way(cluster, follower, 1, ReadIndexRequest)
+    node.dismiss(node.replicas[1])
+    assert answered(cluster, read) == [[b"$-1\r\n"]]
