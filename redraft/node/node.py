@@ -420,6 +420,9 @@ class Node:
             raft = replica.raft
             if raft.next_deadline_ms() <= now:
                 raft.tick(now)
+                if not raft.leader_id:
+                    lately = now - self.config.election_timeout_ms
+                    raft.leader_claims(*self.liveness.leader_claim(replica.group.group_id, lately), now)
                 self.stepped(replica)
                 if replica.parts:  # they may have waited for a hand-over that was given up
                     self._touched.add(self.lanes[replica.group.group_id])

@@ -169,6 +169,16 @@ class Raft(State):
         if self.role is Role.FOLLOWER and self.leader_id:
             self.hear_leader(heard_ms)
 
+    def leader_claims(self, peer: int, term: int, now_ms: float) -> None:
+        """A peer that is in touch (0: none is) says that it leads `term`: who follows nobody there, follows it.
+
+        As good as an empty append, for a term has one leader.  Who may not campaign asks nobody, and a leader
+        that has nothing new to say would never be heard again.
+        """
+        if peer and term == self.term and self.role is Role.FOLLOWER and not self.leader_id:
+            self.now_ms = now_ms
+            follower.follow(self, peer, term, now_ms)
+
     def leader_lost(self, now_ms: float) -> None:
         """The link to the leader's process broke."""
         self.now_ms = now_ms

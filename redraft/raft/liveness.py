@@ -189,11 +189,15 @@ class Liveness:
             return NEVER_MS
         return session.heard_ms
 
-    def leader_claim(self, group: int) -> tuple[int, int]:
-        """(leader, term) by the claims of linked peers, the newest term wins; (0, 0) if none claims it."""
+    def leader_claim(self, group: int, since_ms: float = NEVER_MS) -> tuple[int, int]:
+        """(leader, term) by the claims of linked peers that were heard since then.
+
+        The newest term wins; (0, 0) if none claims it.
+        """
         best = (0, 0)
         for peer, session in self._sessions.items():
-            best = max(best, (session.claims.get(group, 0), peer if group in session.claims else 0))
+            if group in session.claims and session.heard_ms >= since_ms:
+                best = max(best, (session.claims[group], peer))
         return best[1], best[0]
 
     # ---- messages ----

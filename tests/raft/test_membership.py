@@ -83,6 +83,17 @@ def test_learner_never_campaigns() -> None:
     assert (group[4].role, group[4].term, group[4].leader_id) == (Role.FOLLOWER, 1, 0)
 
 
+def test_learner_follows_again_who_claims_to_lead() -> None:
+    """Found by the simulator: of an idle leader that was silent for a while, a learner never heard again."""
+    group, leader = with_learners(4)
+    group.cut_off |= {1, 2, 3}
+    group.advance(5 * TIMEOUT_MS)
+    group[4].leader_claims(leader.node_id, leader.term - 1, group.now)
+    assert group[4].leader_id == 0, "that was another term"
+    group[4].leader_claims(leader.node_id, leader.term, group.now)
+    assert group[4].leader_id == leader.node_id
+
+
 def test_learner_that_was_promoted_without_knowing_votes() -> None:
     """Or the group could be stuck: C_new needs its vote, and only a new leader could tell it so.
 
