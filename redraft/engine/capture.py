@@ -29,9 +29,12 @@ class Run(NamedTuple):
 class Capture:
     """Made by `HashEngine.capture`; one at a time."""
 
-    __slots__ = ("_before", "_keys", "_runs", "_slot", "_tables", "_unread", "pending")
+    __slots__ = ("_before", "_keys", "_runs", "_slot", "_tables", "_unread", "_whole_keys_max", "pending")
 
-    def __init__(self, tables: Sequence[dict[bytes, bytes] | None]) -> None:
+    def __init__(
+        self, tables: Sequence[dict[bytes, bytes] | None], whole_keys_max: int = WHOLE_KEYS_MAX
+    ) -> None:
+        self._whole_keys_max = whole_keys_max
         self._tables = list(tables)
         self.pending = bytearray(1 if table else 0 for table in tables)
         """1 for each slot that has to be told of (`keep`) before it changes."""
@@ -47,7 +50,7 @@ class Capture:
         assert table is not None
         before = self._before.get(slot)
         if before is None:
-            if len(table) <= WHOLE_KEYS_MAX:
+            if len(table) <= self._whole_keys_max:
                 self._copy(slot, table)
                 return
             before = self._before[slot] = {}
@@ -76,7 +79,7 @@ class Capture:
                 return None
             table = self._tables[slot]
             assert table is not None
-            if slot not in self._before and len(table) <= WHOLE_KEYS_MAX:
+            if slot not in self._before and len(table) <= self._whole_keys_max:
                 self._copy(slot, table)
                 return self._runs.popleft()
             self._open(slot)

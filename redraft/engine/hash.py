@@ -144,9 +144,13 @@ class HashEngine:
     def capture(self) -> Capture:
         """See `Engine.capture`."""
         assert self._capture is None, "one capture at a time"
-        capture = self._capture = Capture(self.tables)
+        capture = self._capture = self.new_capture()
         self.pending = capture.pending
         return capture
+
+    def new_capture(self) -> Capture:
+        """Make the capture; what else could be captured otherwise overrides this."""
+        return Capture(self.tables)
 
     def release(self) -> None:
         """See `Engine.release`."""

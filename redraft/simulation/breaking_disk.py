@@ -78,6 +78,21 @@ def sessions_left_out_of_snapshots() -> Iterator[None]:
         yield
 
 
+@mutation("a slice of a snapshot without a key is not its end")
+def snapshot_ends_at_an_empty_slice() -> Iterator[None]:
+    go_on = Making._go_on
+
+    def go_on_or_end(making: Making, keys_max: int) -> Iterator[bytes]:
+        blocks = list(go_on(making, keys_max))
+        if not blocks:
+            making._release()
+            blocks.append(making._encoder.end())
+        return iter(blocks)
+
+    with replaced(Making, _go_on=go_on_or_end):
+        yield
+
+
 @mutation("the log is let go only behind a snapshot that is durable")
 def compacted_before_the_snapshot_is_durable() -> Iterator[None]:
     make = Snapshots.make

@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 from redraft.accel.scan import key_slot
 from redraft.replica.request import Request
@@ -99,7 +100,7 @@ class Keys:
 
     def __init__(self, owned: Callable[[str, int], list[bytes]]) -> None:
         self.registers = owned("register", 2)
-        self.expiring = owned("expiring", 1)
+        self.expiring = owned("expiring", 2)
         self.counters = owned("counter", 1)
         self.lists = owned("list", 1)
 
@@ -120,6 +121,8 @@ class Clients:
         self._writes = rng.choice((0.5, 0.8, 1.0))
         self._lull_until_us = 0
         """Until then nobody writes: only in a lull a follower that hears nothing is not left behind."""
+        self._two_slots = rng.random() < 0.4
+        """Whether all keys of a group are in two of its slots."""
         self._padding = "." * rng.choice((0, 0, 0, 1000, 5000))
         """Makes values so large that entries travel alone, and segments and caches fill."""
         self.keys = {
@@ -152,8 +155,12 @@ class Clients:
         self._lull_until_us = max(self._lull_until_us, agenda.now_us + duration_ms * MS)
 
     def _owned(self, group: int, prefix: str, count: int) -> list[bytes]:
-        group_of_slot = self._cluster.map.group_of_slot
-        names = (b"%s%d" % (prefix.encode(), number) for number in range(1_000_000))
+        group_of_slot, kind = self._cluster.map.group_of_slot, prefix.encode()
+        if self._two_slots:
+            tags = (b"{%d}" % number for number in range(1_000_000))
+            two = list(islice((tag for tag in tags if group_of_slot[key_slot(tag)] == group), 2))
+            return [b"%s%d%s" % (kind, number, two[number % 2]) for number in range(count)]
+        names = (b"%s%d" % (kind, number) for number in range(1_000_000))
         owned = (name for name in names if group_of_slot[key_slot(name)] == group)
         return [next(owned) for _ in range(count)]
 

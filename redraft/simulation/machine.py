@@ -33,6 +33,7 @@ from redraft.simulation.agenda import MS, Agenda
 from redraft.simulation.checks import Checks, must
 from redraft.simulation.clock import SimulatedClock
 from redraft.simulation.disk import SimulatedFiles
+from redraft.simulation.engine import SlicedEngine
 from redraft.simulation.memory import SimulatedMemory
 from redraft.simulation.network import Link, Message
 from redraft.simulation.trace import Trace, told
@@ -107,6 +108,7 @@ class Machine:
         "process",
         "rng",
         "rotten",
+        "slice_keys",
         "turn_us",
     )
 
@@ -120,6 +122,8 @@ class Machine:
         """How long a turn keeps a process busy; what arrives meanwhile shares the next."""
         self.disk_us = (50, 1000)
         """How long a write with its sync takes."""
+        self.slice_keys = rng.choice((0, 1, 2))
+        """Keys in a slice of a snapshot; 0: as many as in production."""
         self.memory = SimulatedMemory()
         self.rotten = False
         """Whether its disk may hold something else than what was written."""
@@ -195,7 +199,7 @@ class Process:
             _WatchedLog(self, world.checks),
             machine.clock,
             store=Store(SNAPSHOTS, files, self.worker),
-            make_applier=_make_applier,
+            make_applier=partial(_make_applier, self.machine.slice_keys),
             rng=random.Random(rng.getrandbits(64)),
             first_start=machine.incarnation == 1,
         )
@@ -435,6 +439,7 @@ class _WatchedLog:
         return sequence
 
 
-def _make_applier(group: Group, view: LogView) -> Applier:
+def _make_applier(slice_keys: int, group: Group, view: LogView) -> Applier:
     slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
-    return Applier(Keyspace(HashEngine(), slots), view)
+    engine = SlicedEngine(slice_keys) if slice_keys else HashEngine()
+    return Applier(Keyspace(engine, slots), view)
