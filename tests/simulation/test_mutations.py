@@ -37,19 +37,12 @@ QUICK = (
 QUICK_SEEDS = 60
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.timeout(7200 if SEEDS else 120)
+@pytest.mark.parametrize("name", list(MUTATIONS) if SEEDS else QUICK)
 def test_mutation_is_noticed(name: str) -> None:
-    """Within a few dozen seeds, mostly in the first."""
-    tried, finding = hunt(name, range(1, QUICK_SEEDS + 1), Shape(), jobs=1)
-    print(f"{name}: {tried} seeds")
-    assert finding is not None
-
-
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", [name for name in MUTATIONS if SEEDS and name not in QUICK])
-def test_mutation_that_hides_is_noticed(name: str) -> None:
-    """On demand: those that take hundreds of seeds."""
-    tried, finding = hunt(name, range(1, SEEDS + 1), Shape(), jobs=os.cpu_count() or 1)
+    """The quick ones within a few dozen seeds, mostly in the first; others hide for hundreds."""
+    last = max(SEEDS, QUICK_SEEDS)
+    tried, finding = hunt(name, range(1, last + 1), Shape(), jobs=os.cpu_count() or 1 if SEEDS else 1)
     print(f"{name}: {tried} seeds")
     assert finding is not None
 
