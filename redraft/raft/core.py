@@ -170,7 +170,7 @@ class Raft(State):
             self.hear_leader(heard_ms)
 
     def leader_claims(self, peer: int, term: int, now_ms: float) -> None:
-        """A peer that is in touch (0: none is) says that it leads `term`: who follows nobody there, follows it.
+        """A peer in touch (0: none is) says that it leads `term`: who follows nobody there, follows it.
 
         As good as an empty append, for a term has one leader.  Who may not campaign asks nobody, and a leader
         that has nothing new to say would never be heard again.
