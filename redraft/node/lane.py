@@ -184,7 +184,8 @@ class Lane:
             return
         for part in self.origin.unsent(route):
             if route[0] == self._host.node_id and not self._host.has_room(len(part.data)):
-                self.origin.refuse(part.sequence, MISCONF)  # or, if it was sent before, let its time run out
+                part.sends += 1  # tried here; if it was sent before, another leader may get it yet
+                self.origin.refuse(part.sequence, MISCONF)
             else:
                 self._send_part(part, route)
 

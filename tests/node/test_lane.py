@@ -242,3 +242,29 @@ def test_lane_lease_outlives_the_link_on_which_it_was_promised() -> None:
     cluster.run(200)
     assert cluster.nodes[leader].lease_holds(cluster.map.groups[0])
     assert raft.is_sticky(node.now_ms())
+
+
+def test_lane_says_not_executed_of_no_part_that_another_leader_may_still_get() -> None:
+    """A node with a full disk comes to lead while its part crawls to the former leader: no -MISCONF."""
+    cluster = Cluster()
+    cluster.elect()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    cluster.run(2000)
+    write = cluster.ask(2, [b"INCR", b"n"], write=True)
+    cluster.nodes[2].flush()
+    cluster.paused.add(1)
+    cluster.disks[2].full = True
+    cluster.nodes[3].replicas[1].raft.deadline_ms += 60_000
+    assert cluster.run(5000, until=lambda: cluster.leader() == 2)
+    assert cluster.run(5000, until=lambda: cluster.leader() == 3)
+    assert cluster.run(5000, until=lambda: write.replies is not None)
+
+    slow = cluster.links[2, 1].queue
+    held = list(slow)
+    slow.clear()
+    cluster.paused = {2}
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    slow.extend(held)
+    cluster.run(200)
+    assert cluster.call(1, [b"GET", b"n"], write=False) == [b"$1\r\n1\r\n"]
+    assert write.replies == [b":1\r\n"]
