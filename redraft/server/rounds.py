@@ -18,6 +18,7 @@ from typing import Protocol
 
 from redraft.accel.scan import Part
 from redraft.replica.request import Request
+from redraft.server.words import joint_error
 
 
 class Client(Protocol):
@@ -94,22 +95,23 @@ class Split:
 
 
 class Sum:
-    """The reply of a command that was divided over groups: the integers added, or the first error."""
+    """The reply of a command that was divided over so many groups: the integers added, or an error."""
 
-    __slots__ = ("_at", "_error", "_total")
+    __slots__ = ("_at", "_pieces", "_shares", "_write")
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, pieces: int, *, write: bool) -> None:
         self._at = at
-        self._total = 0
-        self._error = b""
+        self._pieces = pieces
+        self._shares: list[bytes] = []
+        self._write = write
 
     def add(self, reply: bytes, replies: list[bytes]) -> None:
-        """Take one group's reply and store what is known so far in the round's replies."""
-        if reply.startswith(b":"):
-            self._total += int(reply[1:-2])
-        elif not self._error:
-            self._error = reply
-        replies[self._at] = self._error or b":%d\r\n" % self._total
+        """Take one group's reply; the last one decides what the round replies."""
+        shares = self._shares
+        shares.append(reply)
+        if len(shares) == self._pieces:
+            wrong = joint_error(shares, write=self._write)
+            replies[self._at] = wrong or b":%d\r\n" % sum(int(share[1:-2]) for share in shares)
 
 
 class _RoundPart(Request):
@@ -149,7 +151,7 @@ class Round:
 
     def add_sum(self, pieces: Sequence[tuple[int, bytes]], write: bool) -> None:
         """The next command was divided over groups, which answer with integers to be added."""
-        target = Sum(len(self.replies))
+        target = Sum(len(self.replies), len(pieces), write=write)
         self.replies.append(b"")
         for group, data in pieces:
             self._add(group, data, write, target)

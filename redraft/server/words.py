@@ -30,6 +30,22 @@ CROSSSLOT = error("CROSSSLOT Keys in request don't hash to the same slot")
 SLOT_UNSERVED = error("CLUSTERDOWN Hash slot not served")
 READ_ONLY = error("READONLY You can't write against a read only replica.")
 MAX_CLIENTS = error("ERR max number of clients reached")
+PARTLY = error("TIMEOUT not every group carried out its share; outcome unknown")
+_NOT_EXECUTED = (b"-CLUSTERDOWN", b"-TRYAGAIN", b"-MISCONF", b"-OOM")
+
+
+def joint_error(replies: Sequence[bytes], *, write: bool) -> bytes | None:
+    """The error of a command of which each group did its share; None when all did.
+
+    That a write was not executed is said only when no group executed its share, or may have done so.
+    """
+    errors = [reply for reply in replies if reply.startswith(b"-")]
+    if not errors:
+        return None
+    telling = [reply for reply in errors if not reply.startswith(_NOT_EXECUTED)]
+    if not write or len(errors) - len(telling) == len(replies):
+        return errors[0]
+    return telling[0] if telling else PARTLY
 
 
 def moved(slot: int, address: str) -> bytes:

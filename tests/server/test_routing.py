@@ -7,6 +7,7 @@ import re
 import pytest
 
 from redraft.accel.scan import key_slot
+from redraft.server import words
 from tests.server.harness import Client, Site, request
 
 
@@ -46,14 +47,48 @@ def test_del_and_its_like_are_divided_over_groups(site: Site) -> None:
     client.expect(b":4\r\n:0\r\n+OK\r\n")
 
 
-def test_divided_command_tells_the_first_error(site: Site) -> None:
+DOWN = b"-CLUSTERDOWN no leader; not executed\r\n"
+TIMEOUT = b"-TIMEOUT outcome unknown\r\n"
+
+
+@pytest.mark.parametrize("failed_first", [True, False])
+def test_divided_read_tells_the_first_error(site: Site, failed_first: bool) -> None:
     """When a group can't answer, the client learns it rather than a wrong count."""
     client = site.client()
     site.node.held = True
-    client.send(request("DEL", key_of(site, 1), key_of(site, 2)))
-    site.node.waiting.popleft().fail(b"-CLUSTERDOWN no leader\r\n")
+    client.send(request("EXISTS", key_of(site, 1), key_of(site, 2)))
+    if not failed_first:
+        site.node.release(1)
+    site.node.waiting.popleft().fail(DOWN)
     site.node.release()
-    client.expect(b"-CLUSTERDOWN no leader\r\n")
+    client.expect(DOWN)
+
+
+@pytest.mark.parametrize("command", ["DEL", "UNLINK", "FLUSHALL"])
+@pytest.mark.parametrize(
+    ("first", "others", "told"),
+    [
+        (DOWN, DOWN, DOWN),
+        (DOWN, None, words.PARTLY),
+        (None, DOWN, words.PARTLY),
+        (DOWN, TIMEOUT, TIMEOUT),
+        (TIMEOUT, None, TIMEOUT),
+    ],
+)
+def test_divided_write_says_not_executed_only_if_no_group_did_its_share(
+    site: Site, command: str, first: bytes | None, others: bytes | None, told: bytes
+) -> None:
+    """Half of the keys are gone: that must not be called "not executed, safe to retry"."""
+    client = site.client()
+    site.node.held = True
+    client.send(request(command, *(() if command == "FLUSHALL" else [key_of(site, 1), key_of(site, 2)])))
+    for reply in (first, *[others] * (len(site.node.waiting) - 1)):
+        if reply is None:
+            site.node.release(1)
+        else:
+            site.node.waiting.popleft().fail(reply)
+    assert told.startswith((b"-CLUSTERDOWN", b"-TIMEOUT"))
+    client.expect(told)
 
 
 def test_whole_keyspace_commands_mean_all_groups(site: Site) -> None:

@@ -30,10 +30,6 @@ def _ask_all(connection: Connection, args: list[bytes], *, write: bool) -> list[
     return [(group, request) for group in scope]
 
 
-def _first_error(replies: list[bytes]) -> bytes | None:
-    return next((reply for reply in replies if reply.startswith(b"-")), None)
-
-
 def dbsize(connection: Connection, args: list[bytes]) -> int | Outcome:
     """The keys of all groups."""
     questions = _ask_all(connection, args, write=False)
@@ -41,7 +37,8 @@ def dbsize(connection: Connection, args: list[bytes]) -> int | Outcome:
         return 0
 
     def then(replies: list[bytes]) -> None:
-        connection.reply(_first_error(replies) or b":%d\r\n" % sum(int(reply[1:-2]) for reply in replies))
+        wrong = words.joint_error(replies, write=False)
+        connection.reply(wrong or b":%d\r\n" % sum(int(reply[1:-2]) for reply in replies))
 
     connection.gather(questions, write=False, then=then)
     return Outcome.LATER
@@ -54,7 +51,7 @@ def keys(connection: Connection, args: list[bytes]) -> list[bytes] | Outcome:
         return []
 
     def then(replies: list[bytes]) -> None:
-        connection.reply(_first_error(replies) or _joined(replies))
+        connection.reply(words.joint_error(replies, write=False) or _joined(replies))
 
     connection.gather(questions, write=False, then=then)
     return Outcome.LATER
@@ -79,7 +76,7 @@ def flush(connection: Connection, args: list[bytes]) -> Outcome:
         raise ReplyError(words.SLOT_UNSERVED[1:-2])
 
     def then(replies: list[bytes]) -> None:
-        connection.reply(_first_error(replies) or replies[0])
+        connection.reply(words.joint_error(replies, write=True) or replies[0])
 
     connection.gather(questions, write=True, then=then)
     return Outcome.LATER
@@ -92,7 +89,7 @@ def randomkey(connection: Connection, args: list[bytes]) -> Outcome | None:
         return None
 
     def then(replies: list[bytes]) -> None:
-        wrong = _first_error(replies)
+        wrong = words.joint_error(replies, write=False)
         weights = [int(reply[1:-2]) for reply in replies] if wrong is None else []
         if wrong is not None:
             connection.reply(wrong)
