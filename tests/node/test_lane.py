@@ -268,3 +268,23 @@ def test_lane_says_not_executed_of_no_part_that_another_leader_may_still_get() -
     cluster.run(200)
     assert cluster.call(1, [b"GET", b"n"], write=False) == [b"$1\r\n1\r\n"]
     assert write.replies == [b":1\r\n"]
+
+
+def test_lane_judges_its_lease_when_the_read_has_come() -> None:
+    """A stopped process goes on with a read in its socket: by its last tick the lease would still hold."""
+    cluster = Cluster(settings={"read_mode": "lease"})
+    cluster.elect()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    cluster.call(1, [b"SET", b"a", b"old"], write=True)
+    cluster.run(200)
+    node = cluster.nodes[1]
+    assert node.lease_holds(cluster.map.groups[0])
+    cluster.paused.add(1)
+    assert cluster.run(5000, until=lambda: cluster.leader() not in (0, 1))
+    assert cluster.call(cluster.leader(), [b"SET", b"a", b"new"], write=True) == [b"+OK\r\n"]
+    read = cluster.ask(1, [b"GET", b"a"], write=False)
+    node.flush()
+    assert read.replies is None
+    cluster.paused.clear()
+    assert cluster.run(5000, until=lambda: read.replies is not None)
+    assert read.replies == [b"$3\r\nnew\r\n"]

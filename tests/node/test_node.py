@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from redraft.transport.messages import ForwardPart
 from tests.node.bottle import Asked, Cluster
 
 SEEDS = range(1, 6)
@@ -271,3 +272,36 @@ def test_node_with_a_clock_far_off_the_median_does_not_keep_the_lead() -> None:
     assert cluster.run(10_000, until=lambda: cluster.leader() not in (0, 1))
     cluster.clocks[1].offset_ms = 0
     assert cluster.run(15_000, until=lambda: cluster.leader() == 1)
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_node_asks_for_room_before_anything_is_sent(asked: int) -> None:
+    """What was refused with -MISCONF is in nobody's log, and does not come to light later."""
+    cluster = Cluster()
+    cluster.elect()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    for disk in cluster.disks.values():
+        disk.full = True
+    cluster.run(500)
+    assert cluster.call(asked, [b"SET", b"a", b"1"], write=True)[0].startswith(b"-MISCONF")
+    for disk in cluster.disks.values():
+        assert not any(b"SET" in entry.data for entry in disk.group(1).entries)
+        disk.full = False
+    cluster.run(3000)
+    assert cluster.call(3, [b"GET", b"a"], write=False) == [b"$-1\r\n"]
+
+
+def test_node_keeps_the_session_of_a_member_that_is_silent_for_long() -> None:
+    """Its first part, which opens a session, comes out of the network minutes later: not executed again."""
+    cluster = Cluster()
+    cluster.elect()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    cluster.ask(2, [b"INCR", b"n"], write=True)
+    cluster.nodes[2].flush()
+    ((group, part),) = [each for each in cluster.links[2, 1].queue if isinstance(each[1], ForwardPart)]
+    assert cluster.run(2000, until=lambda: not cluster.nodes[2].lanes[1].origin.inflight)
+    cluster.crash(2)
+    cluster.run(600_000)
+    cluster.nodes[1].on_frame(2, group, part)
+    cluster.run(200)
+    assert cluster.call(3, [b"GET", b"n"], write=False) == [b"$1\r\n1\r\n"]

@@ -107,6 +107,26 @@ def test_whole_keyspace_commands_mean_all_groups(site: Site) -> None:
     client.expect(b"+OK\r\n:0\r\n$-1\r\n*0\r\n")
 
 
+def test_what_has_no_fixed_order_is_asked_beside_the_log(site: Site) -> None:
+    """Replicas hold their keys in different orders: in an entry each would remember another reply."""
+    client = site.client()
+    key = key_of(site, 1)
+    slot = str(key_slot(key.encode()))
+    site.node.submitted = []
+    client.send(
+        request("SET", key, "1")
+        + request("KEYS", "*")
+        + request("RANDOMKEY")
+        + request("CLUSTER", "GETKEYSINSLOT", slot, "10")
+        + request("SCAN", "0")
+        + request("SET", key, "2")
+    )
+    client.read()
+    asked = [(data.split(b"\r\n")[2].upper(), write) for _group, data, _count, write in site.node.submitted]
+    assert [name for name, write in asked if write] == [b"SET", b"SET"]
+    assert {name for name, write in asked if not write} >= {b"KEYS", b"RANDOMKEY", b"CLUSTER", b"SCAN"}
+
+
 def scanned(client: Client, *options: str) -> tuple[list[bytes], int]:
     """All that a whole SCAN finds, and how many calls it took."""
     cursor, found, calls = b"0", [], 0
