@@ -58,12 +58,12 @@ def test_execute_undoes_a_handler_that_raises(ctx: Context, monkeypatch: pytest.
     """A bug of ours costs its own command only: undone, answered, reported; the batch goes on."""
 
     def broken(ctx: Context, args: list[bytes]) -> bytes:
-        strings.mset(ctx, [b"MSET", b"a", b"new", b"b", b"new"])
-        ctx.keyspace.remove(ctx.slot_of(b"c"), b"c")
+        strings.mset(ctx, [b"MSET", b"{t}a", b"new", b"{t}b", b"new"])
+        ctx.keyspace.remove(ctx.slot_of(b"{t}c"), b"{t}c")
         raise ZeroDivisionError
 
-    ask(ctx, "MSET a 1 c 3")
-    ask(ctx, "EXPIRE c 100")
+    ask(ctx, "MSET {t}a 1 {t}c 3")
+    ask(ctx, "EXPIRE {t}c 100")
     rows = dict(execute._PLAIN)
     strlen = next(number for number, row in rows.items() if row.name == b"strlen")
     real = rows[strlen]
@@ -78,11 +78,11 @@ def test_execute_undoes_a_handler_that_raises(ctx: Context, monkeypatch: pytest.
         )
 
     monkeypatch.setitem(execute._PLAIN, strlen, Broken)
-    data = encode([b"SET", b"x", b"1"]) + encode([b"STRLEN", b"{}a"]) + encode([b"GET", b"x"])
+    data = encode([b"SET", b"x", b"1"]) + encode([b"STRLEN", b"{t}a"]) + encode([b"GET", b"x"])
     assert execute_batch(ctx, data, [(3, 2)]) == [b"+OK\r\n", b"-ERR internal error\r\n", b"$1\r\n1\r\n"]
     assert [type(bug) for bug in ctx.bugs] == [ZeroDivisionError]
-    assert ask(ctx, "MGET a b c") == b"*3\r\n$1\r\n1\r\n$-1\r\n$1\r\n3\r\n"
-    assert ask(ctx, "TTL c") == b":100\r\n"
+    assert ask(ctx, "MGET {t}a {t}b {t}c") == b"*3\r\n$1\r\n1\r\n$-1\r\n$1\r\n3\r\n"
+    assert ask(ctx, "TTL {t}c") == b":100\r\n"
     check_counts(ctx.keyspace)
 
 

@@ -305,3 +305,22 @@ def test_node_keeps_the_session_of_a_member_that_is_silent_for_long() -> None:
     cluster.nodes[1].on_frame(2, group, part)
     cluster.run(200)
     assert cluster.call(3, [b"GET", b"n"], write=False) == [b"$1\r\n1\r\n"]
+
+
+def test_node_over_its_memory_limit_applies_what_its_leader_let_through() -> None:
+    """Its limit is its own, as is the moment at which it notices: only the leader's word is in the entry."""
+    cluster = Cluster()
+    cluster.elect()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    cluster.nodes[3].config = cluster.config.changed(maxmemory="1")
+    cluster.nodes[3].health.measure()
+    assert cluster.nodes[3].health.over_memory
+    write = cluster.ask(1, [b"SET", b"a", b"1"], write=True)
+    cluster.nodes[1].flush()  # before the leader has heard of it
+    cluster.run(100)
+    assert write.replies == [b"+OK\r\n"]
+    refused = cluster.call(1, [b"SET", b"b", b"1"], write=True)
+    assert refused[0].startswith(b"-OOM"), "by now the leader knows, and refuses for all"
+    cluster.run(500)
+    found = {node.replicas[1].applier.keyspace.key_count for node in cluster.nodes.values()}
+    assert found == {1}

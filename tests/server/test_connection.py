@@ -34,28 +34,31 @@ def test_pipeline_is_one_request_when_one_group_owns_all_keys() -> None:
         assert site.node.submitted == [(1, data, 3, True)]
 
 
-def test_pipeline_is_split_by_group_in_order(site: Site) -> None:
+@pytest.mark.parametrize("odd", [b"", request("PING")], ids=["plain", "with one for no group"])
+def test_pipeline_is_split_by_group_in_order(site: Site, odd: bytes) -> None:
     """Each group gets its commands in one request, in the order sent; reads alone are a read."""
     keys = keys_of(site)
     client = site.client()
     site.node.submitted = []
     first = [request("SET", keys[1], "x"), request("GET", keys[2]), request("GET", keys[1])]
-    client.send(b"".join(first))
-    client.expect(b"+OK\r\n$-1\r\n$1\r\nx\r\n")
+    client.send(b"".join(first) + odd)
+    client.expect(b"+OK\r\n$-1\r\n$1\r\nx\r\n" + (b"+PONG\r\n" if odd else b""))
     assert site.node.submitted == [(1, first[0] + first[2], 2, True), (2, first[1], 1, False)]
 
 
-def test_replies_come_in_the_order_of_commands_whatever_the_groups_order(site: Site) -> None:
+@pytest.mark.parametrize("odd", [b"", request("PING")], ids=["plain", "with one for no group"])
+def test_replies_come_in_the_order_of_commands_whatever_the_groups_order(site: Site, odd: bytes) -> None:
     """Groups that answer late or in another order change nothing for the client."""
     keys = keys_of(site)
     client = site.client()
     client.send(b"".join(request("SET", keys[group], str(group)) for group in (1, 2, 3)))
     client.expect(b"+OK\r\n" * 3)
     site.node.held = True
-    client.send(b"".join(request("GET", keys[group]) for group in (3, 1, 2, 1)) + request("PING"))
+    client.send(b"".join(request("GET", keys[group]) for group in (3, 1, 2, 1)) + odd)
     assert client.read() == b""
     site.node.release(last_first=True)
-    client.expect(b"$1\r\n3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n1\r\n+PONG\r\n")
+    replies = b"$1\r\n3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n1\r\n"
+    client.expect(replies + (b"+PONG\r\n" if odd else b""))
 
 
 def test_connection_has_one_round_out(site: Site) -> None:
