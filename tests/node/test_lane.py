@@ -288,3 +288,27 @@ def test_lane_judges_its_lease_when_the_read_has_come() -> None:
     cluster.paused.clear()
     assert cluster.run(5000, until=lambda: read.replies is not None)
     assert read.replies == [b"$3\r\nnew\r\n"]
+
+
+def test_lane_lease_outlives_a_restart_of_the_follower_that_it_rests_on() -> None:
+    """It has forgotten what it promised, so it votes for nobody until the promise is over."""
+    cluster = Cluster(settings={"read_mode": "lease"})
+    cluster.elect()
+    assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
+    cluster.run(2000)
+    group = cluster.map.groups[0]
+    cluster.silence(1, 3)
+    cluster.run(3 * cluster.config.election_timeout_ms)
+    assert cluster.nodes[1].lease_holds(group), "node 2 keeps node 3 from being elected"
+    cluster.silence(1, 2)
+    for pair in ((1, 2), (2, 1)):
+        del cluster.links[pair]  # nobody tells the leader that the link is gone
+    cluster.cut.add(frozenset((1, 2)))
+    cluster.crash(2)
+    cluster.start(2)
+    cluster.nodes[3].replicas[1].raft.deadline_ms = cluster.now  # it campaigns at once
+    assert not cluster.run(
+        2 * cluster.config.election_timeout_ms,
+        until=lambda: cluster.nodes[3].leads(1) and cluster.nodes[1].lease_holds(group),
+    )
+    assert cluster.run(5000, until=lambda: cluster.nodes[3].leads(1))

@@ -324,3 +324,18 @@ def test_node_over_its_memory_limit_applies_what_its_leader_let_through() -> Non
     cluster.run(500)
     found = {node.replicas[1].applier.keyspace.key_count for node in cluster.nodes.values()}
     assert found == {1}
+
+
+@pytest.mark.parametrize("reader", [1, 2, 3])
+def test_node_read_finds_a_key_gone_only_when_its_removal_is_applied(reader: int) -> None:
+    """What one read has found expired no later one may find alive: it does not go by the clock alone."""
+    cluster = Cluster()
+    cluster.elect()
+    cluster.run(2000)
+    keyspace = cluster.nodes[reader].replicas[1].applier.keyspace
+    for number in range(20):
+        key, lives_ms = b"%d" % number, b"%d" % (40 + 13 * number)
+        cluster.call(1, [b"SET", key, b"1", b"PX", lives_ms], write=True)
+        while cluster.call(reader, [b"GET", key], write=False) != [b"$-1\r\n"]:
+            assert keyspace.key_count == 1
+        assert keyspace.key_count == 0
