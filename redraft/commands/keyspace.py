@@ -6,7 +6,7 @@ Invariants:
 - Every expiring record's deadline stands in the deadlines' heap.
 - `journal` holds what the command under way has replaced; it is empty between commands.
 
-Expiry is a logged event (docs: DESIGN, "Order, time, chance").  While an entry is applied
+Expiry is a logged event (docs/guarantees.md, "Time").  While an entry is applied
 (`writing`), a key whose deadline is not after the entry's clock is gone and is removed when met.  A
 read removes nothing: a read that meets such a key raises `ExpiredKeyError` and is to be tried again
 once an entry has removed it.  The keyspace never looks at a clock: `now_ms` is given.

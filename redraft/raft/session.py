@@ -2,7 +2,7 @@
 
 Both directions stand here.  Ours: the groups we lead, told by Leads, and who supports us.  Theirs: the
 groups they claim, and which of these we support.  All of it dies with the link, so nothing that was said
-to or by an earlier life of a process can count (PROTOCOL.md, "Reads and leases").
+to or by an earlier life of a process can count (docs/guarantees.md, "Reads and leases").
 
 Invariant: on the wire, Withdraw comes before Support and both before Pong, Leads before Ping.  What waits
 to be sent is kept as state, not as a queue: it is bounded by the number of groups.

@@ -326,7 +326,7 @@ def test_election_two_who_lost_the_same_leader_rarely_split() -> None:
     assert raft.next_deadline_ms() == 1002.0 + raft.config.leader_lost_delay_ms
 
 
-# ---- leases (PROTOCOL.md, "Reads and leases") ----
+# ---- leases (docs/guarantees.md, "Reads and leases") ----
 
 
 def test_election_with_leases_a_broken_link_changes_nothing() -> None:

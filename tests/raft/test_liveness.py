@@ -176,7 +176,7 @@ def test_liveness_support_comes_when_the_core_follows_later() -> None:
 
 
 def test_liveness_withdraw_leaves_before_the_pong() -> None:
-    """PROTOCOL.md: B joined the next term, and its ack would renew A's lease."""
+    """B joined the next term, and its ack would renew A's lease."""
     pairs = led_by_1()
     pairs.now = 50.0
     number = pairs.ping(1)
@@ -241,7 +241,7 @@ def test_liveness_late_support_for_an_older_term_is_ignored() -> None:
 
 
 def test_liveness_restarted_leader_is_not_vouched_for_by_its_frames() -> None:
-    """PROTOCOL.md: A restarts fast and its frames look alive, but it no longer leads."""
+    """A restarts fast and its frames look alive, but it no longer leads."""
     pairs = led_by_1()
     pairs.now = 100.0
     pairs.ping(1)
