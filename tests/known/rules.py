@@ -1,7 +1,7 @@
 """A run and its twin: the same run with the rule broken that it is about, where it has to fail.
 
-A test that holds proves little unless it is seen to fail.  So the runs of this folder are parametrised: once as
-the code is, once for each way to break it, with what the failure has to say.  Most ways are those that the
+A test that holds proves little unless it is seen to fail.  So the runs of this folder are parametrised: once
+as the code is, once for each way to break it, with what the failure has to say.  Most ways are those that the
 simulator has to find (`redraft.simulation.mutations`); a few more stand here.
 """
 

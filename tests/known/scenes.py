@@ -17,7 +17,7 @@ def others(cluster: Cluster, number: int) -> list[int]:
 
 
 def settled(**settings: Any) -> tuple[Cluster, int, int, int]:
-    """Three nodes and one group, whose leader (first of those returned) is where it belongs and stays there."""
+    """Three nodes and one group, whose leader (the first returned) is where it belongs and stays there."""
     cluster = Cluster(settings=settings)
     cluster.elect()
     assert cluster.run(20_000, until=lambda: cluster.leader() == 1)
@@ -26,7 +26,7 @@ def settled(**settings: Any) -> tuple[Cluster, int, int, int]:
 
 
 def carry(cluster: Cluster, sender: int, receiver: int, last: type | None = None) -> None:
-    """Hand over what is under way from one node to another: all of it, or up to the first message of a kind."""
+    """Hand over what is under way from one node to another, or just up to the first message of a kind."""
     queue = cluster.links[sender, receiver].queue
     while queue:
         group, message = queue.popleft()

@@ -1,6 +1,7 @@
 """What went wrong in etcd, each failure as a run of ours; the numbers are those of etcd-io/etcd's issues.
 
-Every run has twins in which the rule that prevents the failure is broken, and is seen to fail there (`rules`).
+Every run has twins in which the rule that prevents the failure is broken, and is seen to fail there
+(`rules`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from tests.node.bottle import Cluster
 def test_etcd_inconsistent_apply_after_crash(rule: Rule) -> None:
     """#13766 (v3.5): the index that was applied was stored apart from what it had done to the data.
 
-    A crash between the two left a member that skipped an entry for good, or applied one again.  Here a snapshot
-    is the only state on disk.  It is begun between two entries, never within one, and holds the index, the keys
-    and the sessions of that moment, while later entries are applied.
+    A crash between the two left a member that skipped an entry for good, or applied one again.  Here a
+    snapshot is the only state on disk.  It is begun between two entries, never within one, and holds the
+    index, the keys and the sessions of that moment, while later entries are applied.
     """
     cluster, leader, second, crashed = settled(snapshot_log_bytes=8 * 1024, log_tail_bytes=0)
     with judged(rule):
@@ -71,8 +72,8 @@ def paused_leader() -> tuple[Cluster, int, int, int]:
 def test_etcd_stale_read_index_after_a_pause(rule: Rule) -> None:
     """#20418: answers that a stopped process finds when it goes on belong to a question of before.
 
-    A retry under the same id takes them for an answer to itself.  Here each asking opens a round with a number
-    of its own, and an answer to an older one confirms nothing of what was asked since.
+    A retry under the same id takes them for an answer to itself.  Here each asking opens a round with a
+    number of its own, and an answer to an older one confirms nothing of what was asked since.
     """
     with judged(rule):
         cluster, old, new, third = paused_leader()

@@ -1,7 +1,7 @@
 """What Jepsen found in RedisRaft (jepsen.io/analyses/redis-raft-1b3fbf6), each failure as a run of ours.
 
-The numbers are those of RedisLabs/redisraft's issues.  Every run has twins in which the rule that prevents the
-failure is broken, and is seen to fail there (`rules`).
+The numbers are those of RedisLabs/redisraft's issues.  Every run has twins in which the rule that prevents
+the failure is broken, and is seen to fail there (`rules`).
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def test_redisraft_all_data_lost_at_fail_over(rule: Rule) -> None:
 def test_redisraft_updates_lost_in_a_membership_change_under_partition(rule: Rule) -> None:
     """#17: a leader that was cut off was asked to remove a node; windows of updates were lost.
 
-    Here voters change by joint consensus (Raft §6): until a majority of the old voters has agreed too, a leader
-    that lost them commits neither the change nor anything behind it, and what it began is taken back.
+    Here voters change by joint consensus (Raft §6): until a majority of the old voters has agreed too, a
+    leader that lost them commits neither the change nor anything behind it, and what it began is taken back.
     """
     minority = {1, 2}
 
@@ -121,8 +121,8 @@ def test_redisraft_updates_lost_in_a_membership_change_under_partition(rule: Rul
 def test_redisraft_empty_reads_after_restart(rule: Rule) -> None:
     """#18: nodes that had just been restarted answered reads before they had read their log.
 
-    Here a read waits for an entry of the leader's own term to be committed (Raft §8), and for the state of the
-    node that serves it to have come as far.
+    Here a read waits for an entry of the leader's own term to be committed (Raft §8), and for the state of
+    the node that serves it to have come as far.
     """
     cluster, *_ = settled()
     cluster.call(1, [b"SET", b"a", b"value"], write=True)
@@ -178,7 +178,8 @@ def test_redisraft_stale_reads_for_want_of_a_no_op(rule: Rule) -> None:
 def test_redisraft_error_reply_although_committed(rule: Rule) -> None:
     """#23: -NOLEADER was told of writes that were in the log, and were committed by the next leader.
 
-    Here "not executed" is only said of what no log and no link has seen; all else is -TIMEOUT, outcome unknown.
+    Here "not executed" is only said of what no log and no link has seen; all else is -TIMEOUT, outcome
+    unknown.
     """
     cluster, leader, second, third = settled(request_timeout_ms=1500, leader_wait_ms=1000)
     with judged(rule):
@@ -200,8 +201,9 @@ def test_redisraft_error_reply_although_committed(rule: Rule) -> None:
 def test_redisraft_proxied_replies_crossing_clients(rule: Rule) -> None:
     """#26: after partitions and crashes a proxy gave clients the replies of others, which it had on its way.
 
-    Here a reply names the part that it answers (incarnation, sequence), and a part deals its replies out to its
-    requests in their order.  So neither what is sent again nor what comes for a process that is gone is mixed up.
+    Here a reply names the part that it answers (incarnation, sequence), and a part deals its replies out to
+    its requests in their order.  So neither what is sent again nor what comes for a process that is gone is
+    mixed up.
     """
     cluster, leader, proxy, third = settled()
     with judged(rule):
@@ -236,8 +238,8 @@ def test_redisraft_proxied_replies_crossing_clients(rule: Rule) -> None:
 def test_redisraft_gap_between_snapshot_and_log_at_restart(rule: Rule) -> None:
     """#43: nodes found at a restart that their log began behind the end of their snapshot.
 
-    Here the log is let go only behind a snapshot that is durable, name and all: wherever power is lost while one
-    is made, both together are whole.  (What a damaged disk may leave: tests/node/test_snapshots.py.)
+    Here the log is let go only behind a snapshot that is durable, name and all: wherever power is lost while
+    one is made, both together are whole.  (What a damaged disk may leave: tests/node/test_snapshots.py.)
     """
     cluster = Cluster(size=1, settings=SMALL_LOG)
     cluster.elect()
@@ -263,8 +265,8 @@ def test_redisraft_gap_between_snapshot_and_log_at_restart(rule: Rule) -> None:
 def test_redisraft_duplicate_application_from_dueling_histories(rule: Rule) -> None:
     """#52: after crashes and partitions, elements of lists stood there twice, and nodes held different lists.
 
-    Here what a leader did not commit is cut off by the next one (Raft §5.3), a part that was in both histories
-    is executed once, and a snapshot holds what is needed to know that: the sessions.
+    Here what a leader did not commit is cut off by the next one (Raft §5.3), a part that was in both
+    histories is executed once, and a snapshot holds what is needed to know that: the sessions.
     """
     cluster, first, second, third = settled(**SMALL_LOG, entry_bytes_max=4096)
     with judged(rule):

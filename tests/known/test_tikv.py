@@ -1,6 +1,7 @@
 """What went wrong in TiKV, each failure as a run of ours; the number is that of tikv/tikv's issue.
 
-Every run has twins in which the rule that prevents the failure is broken, and is seen to fail there (`rules`).
+Every run has twins in which the rule that prevents the failure is broken, and is seen to fail there
+(`rules`).
 """
 
 from __future__ import annotations
