@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from redraft.commands import hashes
 from redraft.commands.arguments import parse_integer
 from redraft.commands.context import Context
 from redraft.commands.reply import NIL, ONE, ZERO, CommandError, bulk, help_text, integer
-from redraft.engine.record import COMPUTED, EDITED, body_of, payload
+from redraft.engine.record import COMPUTED, EDITED, HASH, STRINGS, body_of, collection_of, payload
 
 _EMBEDDED_BYTES_MAX: Final = 44
 _SHARED_INTEGERS: Final = 10000
@@ -29,8 +30,14 @@ _HELP: Final = help_text(b"OBJECT", (
 ))  # fmt: skip
 
 
+_OF_TYPE: Final = {HASH: hashes.encoding}
+"""What tells the encoding of a collection by its flags."""
+
+
 def encoding(body: bytes) -> bytes:
-    """Return Redis's name for the encoding of a string."""
+    """Return Redis's name for the encoding of a value."""
+    if body[0] not in STRINGS:
+        return _OF_TYPE[body[0]](collection_of(body)[0].flags)
     if body[0] == EDITED:
         return b"raw"
     value = payload(body)
@@ -53,6 +60,8 @@ def object_(ctx: Context, args: list[bytes]) -> bytes:
     if subcommand == b"idletime":
         return ZERO
     if subcommand == b"refcount":
+        if body[0] not in STRINGS:
+            return ONE
         number = parse_integer(payload(body)) if encoding(body) == b"int" else None
         shared = number is not None and 0 <= number < _SHARED_INTEGERS
         return integer(_SHARED_REFERENCES) if shared else ONE

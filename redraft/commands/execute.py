@@ -34,7 +34,7 @@ from redraft.commands.reply import (
 )
 from redraft.commands.table import COMMANDS, IDS, scan_table
 from redraft.engine.hash import HashEngine
-from redraft.engine.record import BODY_AT, DEADLINE_BYTES, EXPIRING, INTEGER, STRING
+from redraft.engine.record import BODY_AT, DEADLINE_BYTES, EXPIRING, INTEGER, STRING, STRINGS
 
 configure(scan_table())
 
@@ -100,7 +100,7 @@ def _execute_in_memory(
     set_, incr, delete = (_SET, _INCR, _DEL) if ctx.write else (_NEVER,) * 3
     replies: list[bytes] = []
     reply = replies.append
-    keys = used = expiring = 0  # changes not yet told to the keyspace
+    keys = used = 0  # changes not yet told to the keyspace
     span = 0
     for count, proto in marks:
         ctx.proto = proto
@@ -133,19 +133,21 @@ def _execute_in_memory(
                     if pending[slot]:
                         engine.keep(slot, key)
                     old = table.get(key)
-                    table[key] = record
                     if old is None:
+                        table[key] = record
                         keys += 1
                         used += len(key) + len(record)
                         if slot in orders:
                             orders[slot].add(key)
-                    else:
+                        reply(OK)
+                        span += 6
+                        continue
+                    if old[0] in STRINGS:
+                        table[key] = record
                         used += len(record) - len(old)
-                        if old[0] == EXPIRING:
-                            expiring -= 1
-                    reply(OK)
-                    span += 6
-                    continue
+                        reply(OK)
+                        span += 6
+                        continue
             elif number == incr:
                 if argc == 2:
                     table = tables[slot]
@@ -177,37 +179,35 @@ def _execute_in_memory(
                     key = data[spans[span + 2] : spans[span + 3]]
                     if pending[slot]:
                         engine.keep(slot, key)
-                    old = table.pop(key, None)
+                    old = table.get(key)
                     if old is None:
                         reply(ZERO)
-                    else:
+                        span += 4
+                        continue
+                    if old[0] in STRINGS:
+                        del table[key]
                         keys -= 1
                         used -= len(key) + len(old)
                         if slot in orders:
                             orders[slot].discard(key)
-                        if old[0] == EXPIRING:
-                            expiring -= 1
-                            reply(ONE if old[1:BODY_AT] > now else ZERO)
-                        else:
-                            reply(ONE)
-                    span += 4
-                    continue
-            if used or keys or expiring:
-                _tell(keyspace, keys, used, expiring)
-                keys = used = expiring = 0
+                        reply(ONE)
+                        span += 4
+                        continue
+            if used or keys:
+                _tell(keyspace, keys, used)
+                keys = used = 0
             ctx.slot = slot
             following = span + 2 * argc
             reply(_execute(ctx, number, [data[spans[i] : spans[i + 1]] for i in range(span, following, 2)]))
             span = following
-    _tell(keyspace, keys, used, expiring)
+    _tell(keyspace, keys, used)
     return replies
 
 
-def _tell(keyspace: Keyspace, keys: int, used: int, expiring: int) -> None:
+def _tell(keyspace: Keyspace, keys: int, used: int) -> None:
     """Add what the fast branches changed to the keyspace's counts."""
     keyspace.key_count += keys
     keyspace.data_bytes += used
-    keyspace.expiring_count += expiring
 
 
 def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
@@ -233,6 +233,8 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
         ctx.bugs.append(bug)
         return _INTERNAL
     keyspace.journal.clear()
+    if keyspace.dropped:
+        keyspace.release()
     return reply
 
 

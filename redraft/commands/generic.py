@@ -40,8 +40,7 @@ def _rename(ctx: Context, args: list[bytes], *, overwrite: bool) -> bool:
         return overwrite
     if ctx.keyspace.find(new_slot, args[2]) is not None and not overwrite:
         return False
-    ctx.keyspace.put(new_slot, args[2], record)
-    ctx.keyspace.remove(old_slot, args[1])
+    ctx.keyspace.rename(old_slot, args[1], new_slot, args[2])
     return True
 
 
@@ -71,11 +70,10 @@ def copy(ctx: Context, args: list[bytes]) -> bytes:
             raise CommandError(SYNTAX)
     if args[1] == args[2]:
         raise CommandError(b"ERR source and destination objects are the same")
-    source = ctx.keyspace.find(ctx.slot_of(args[1]), args[1])
-    destination_slot = ctx.slot_of(args[2])
-    if source is None:
+    slot, destination_slot = ctx.slot_of(args[1]), ctx.slot_of(args[2])
+    if ctx.keyspace.find(slot, args[1]) is None:
         return ZERO
     if ctx.keyspace.find(destination_slot, args[2]) is not None and not replace:
         return ZERO
-    ctx.keyspace.put(destination_slot, args[2], source)
+    ctx.keyspace.copy(slot, args[1], destination_slot, args[2])
     return ONE

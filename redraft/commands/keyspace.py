@@ -2,9 +2,11 @@
 
 Invariants:
 
-- `key_count`, `expiring_count` and `data_bytes` (keys and records) are those of what the engine holds.
+- `key_count`, `expiring_count` and `data_bytes` (keys, records, members) are those of what the engine holds.
 - Every expiring record's deadline stands in the deadlines' heap.
-- `journal` holds what the command under way has replaced; it is empty between commands.
+- `journal` holds what the command under way has replaced, `dropped` the collections that no record names any
+  more; both are empty between commands.
+- The members that the engine holds are those of the collections that its records name.
 
 Expiry is a logged event (docs/guarantees.md, "Time").  While an entry is applied
 (`writing`), a key whose deadline is not after the entry's clock is gone and is removed when met.  A
@@ -15,14 +17,28 @@ once an entry has removed it.  The keyspace never looks at a clock: `now_ms` is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from redraft.engine.deadlines import Deadlines
 from redraft.engine.interface import Engine
-from redraft.engine.record import BODY_AT, EXPIRING, deadline_of
+from redraft.engine.record import (
+    BODY_AT,
+    EXPIRING,
+    STRING,
+    body_of,
+    collection_body,
+    collection_id,
+    collection_of,
+    deadline_of,
+    weight,
+    with_body_of,
+)
 
 KEY_BYTES: Final = 136
 """What a key costs besides its bytes and its record's: two bytes objects, a dict's entry (measured)."""
+
+COPIED_AT_ONCE: Final = 1000
+"""Members of a collection that is copied."""
 
 DEADLINE_BYTES: Final = 80
 """What a deadline costs besides the bytes in the record: its entry in the heap (measured)."""
@@ -44,8 +60,8 @@ class Keyspace:
     """Keys and records of the slots one group owns, over an engine."""
 
     __slots__ = (
-        "_deadlines", "data_bytes", "engine", "expiring_count", "journal", "key_count", "now_ms", "slots",
-        "writing",
+        "_deadlines", "collections_made", "data_bytes", "dropped", "engine", "expiring_count", "journal",
+        "key_count", "now_ms", "slots", "writing",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, slots: Iterable[int]) -> None:
@@ -53,7 +69,12 @@ class Keyspace:
         self.slots: Sequence[int] = sorted(slots)
         self.now_ms = 0
         self.writing = False
-        self.journal: list[tuple[int, bytes, bytes | None]] = []
+        self.collections_made = 0
+        """So far, in this group: the last id given."""
+        self.journal: list[tuple[Any, bytes, bytes | None]] = []
+        """(slot, key, record before) or (members, name, value before), in the order of the writes."""
+        self.dropped: list[tuple[int, int]] = []
+        """(slot, id) of collections whose record was replaced or deleted."""
         self._deadlines = Deadlines(self._is_current)
         self._count()
 
@@ -87,14 +108,12 @@ class Keyspace:
         self.journal.append((slot, key, old))
         if old is None:
             self.key_count += 1
-            self.data_bytes += len(key) + len(record)
+            self.data_bytes += len(key) + weight(record)
         else:
-            self.data_bytes += len(record) - len(old)
-            if old[0] == EXPIRING:
-                self.expiring_count -= 1
+            self._replaced(slot, old, record)
 
     def put_all(self, slots: Iterable[int], keys: Iterable[bytes], records: Iterable[bytes]) -> None:
-        """Store records without deadlines: `put` for many, at less cost for each."""
+        """Store strings without deadlines: `put` for many, at less cost for each."""
         put, note = self.engine.put, self.journal.append
         made = used = 0
         for slot, key, record in zip(slots, keys, records, strict=True):
@@ -103,10 +122,10 @@ class Keyspace:
             if old is None:
                 made += 1
                 used += len(key) + len(record)
-            else:
+            elif old[0] == STRING:
                 used += len(record) - len(old)
-                if old[0] == EXPIRING:
-                    self.expiring_count -= 1
+            else:
+                self._replaced(slot, old, record)
         self.key_count += made
         self.data_bytes += used
 
@@ -120,26 +139,84 @@ class Keyspace:
 
     def undo(self) -> None:
         """Take back what the command under way has written."""
-        for slot, key, old in reversed(self.journal):
-            if old is None:
-                self._drop(slot, key)
+        self.dropped.clear()
+        for place, name, old in reversed(self.journal):
+            if type(place) is not int:
+                if old is None:
+                    place.delete(name)
+                else:
+                    place.put(name, old)
+            elif old is None:
+                self._drop(place, name)
             else:
-                self._swap(slot, key, old)
+                self._swap(place, name, old)
         self.journal.clear()
+        self.release()
+
+    def release(self) -> None:
+        """The command is done: collections that no record names any more may go."""
+        for slot, number in self.dropped:
+            self.engine.drop_members(slot, number)
+        self.dropped.clear()
 
     def clear(self) -> None:
         """Delete all keys; can't be undone, so it has to be the last thing a command does."""
         for slot in self.slots:
             self.engine.delete_slot(slot)
+        self.engine.drop_all_members()
         self.journal.clear()
+        self.dropped.clear()
         self._deadlines.clear()
         self.key_count = self.expiring_count = self.data_bytes = 0
+
+    def new_collection(self) -> int:
+        """Return an id that no collection of the group has had."""
+        self.collections_made += 1
+        return self.collections_made
+
+    def rename(self, slot: int, key: bytes, to_slot: int, to_key: bytes) -> None:
+        """Give a stored key another name, and its collection with it; can't be undone."""
+        record = self._drop(slot, key)
+        assert record is not None
+        number = collection_id(record)
+        if number:
+            self.dropped.pop()
+            if to_slot != slot:
+                self.engine.move_members(slot, number, to_slot)
+        self.journal.append((slot, key, record))
+        self.put(to_slot, to_key, record)
+
+    def copy(self, slot: int, key: bytes, to_slot: int, to_key: bytes) -> None:
+        """Store a copy of a key and of its collection under another name."""
+        record = self.engine.get(slot, key)
+        assert record is not None
+        number = collection_id(record)
+        if number:
+            head, more = collection_of(body_of(record))
+            made = self.new_collection()
+            record = with_body_of(record, collection_body(head._replace(id=made), more))
+            source, target = self.engine.members(slot, number), self.engine.members(to_slot, made)
+            low = b""
+            while found := source.range(low, limit=COPIED_AT_ONCE):
+                for name, value in found:
+                    target.put(name, value)
+                low = found[-1][0] + b"\0"
+        self.put(to_slot, to_key, record)
+
+    def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Store members from a snapshot; their collection's record counts them."""
+        self.engine.load_members(slot, number, names, values)
+
+    def tend(self) -> bool:
+        """Do a bit of what can be done later; return whether there is more to do."""
+        more = self._deadlines.tend()
+        return self.engine.tend() or more
 
     def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
         """Store keys that are new, from a snapshot, whatever their deadlines."""
         self.engine.load(slot, keys, records)
         self.key_count += len(keys)
-        self.data_bytes += sum(map(len, keys)) + sum(map(len, records))
+        self.data_bytes += sum(map(len, keys)) + sum(map(weight, records))
         expiring = [(key, record) for key, record in zip(keys, records, strict=True) if record[0] == EXPIRING]
         self.expiring_count += len(expiring)
         for key, record in expiring:
@@ -167,6 +244,7 @@ class Keyspace:
                 break
             self._drop(first[1], first[2])
             removed += 1
+        self.release()
         return removed
 
     def next_deadline_ms(self) -> int | None:
@@ -183,11 +261,9 @@ class Keyspace:
         old = self.engine.put(slot, key, record)
         if old is None:
             self.key_count += 1
-            self.data_bytes += len(key) + len(record)
+            self.data_bytes += len(key) + weight(record)
         else:
-            self.data_bytes += len(record) - len(old)
-            if old[0] == EXPIRING:
-                self.expiring_count -= 1
+            self._replaced(slot, old, record)
         if record[0] == EXPIRING:
             self.expiring_count += 1
             deadline_ms = deadline_of(record)
@@ -199,10 +275,22 @@ class Keyspace:
         old = self.engine.delete(slot, key)
         if old is not None:
             self.key_count -= 1
-            self.data_bytes -= len(key) + len(old)
+            self.data_bytes -= len(key) + weight(old)
             if old[0] == EXPIRING:
                 self.expiring_count -= 1
+            number = collection_id(old)
+            if number:
+                self.dropped.append((slot, number))
         return old
+
+    def _replaced(self, slot: int, old: bytes, record: bytes) -> None:
+        """Count a record in the place of another."""
+        self.data_bytes += weight(record) - weight(old)
+        if old[0] == EXPIRING:
+            self.expiring_count -= 1
+        number = collection_id(old)
+        if number and number != collection_id(record):
+            self.dropped.append((slot, number))
 
     def _is_current(self, deadline_ms: int, slot: int, key: bytes) -> bool:
         record = self.engine.get(slot, key)
@@ -214,7 +302,7 @@ class Keyspace:
         for slot in self.slots:
             for key, record in self.engine.items(slot):
                 self.key_count += 1
-                self.data_bytes += len(key) + len(record)
+                self.data_bytes += len(key) + weight(record)
                 deadline_ms = deadline_of(record)
                 if deadline_ms is not None:
                     self.expiring_count += 1

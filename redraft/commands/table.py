@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from redraft.commands.command import Command, Kind
 from redraft.commands.facts_generic import GENERIC
+from redraft.commands.facts_hashes import HASHES
 from redraft.commands.facts_local import LOCAL
 from redraft.commands.facts_strings import STRINGS
 
 __all__ = ["BY_NAME", "COMMANDS", "IDS", "Command", "Kind", "scan_table"]
 
-COMMANDS: tuple[Command, ...] = (*STRINGS, *GENERIC, *LOCAL)
+COMMANDS: tuple[Command, ...] = (*STRINGS, *GENERIC, *HASHES, *LOCAL)
 """Every command; containers hold their subcommands."""
 
 IDS: dict[bytes, int] = {command.name: number for number, command in enumerate(COMMANDS)}

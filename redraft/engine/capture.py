@@ -1,10 +1,13 @@
 """The state of an engine in memory at one moment, read in pieces while the engine goes on being written.
 
-Nothing is copied when the capture begins.  The engine tells it before it changes a slot that was not read
-yet (`pending`): a small slot is then copied whole, of a large one the records that are about to be
-replaced are kept.  So a write costs one look at a byte, and a capture never holds anything up.
+Nothing is copied when the capture begins.  The engine tells it before it changes what was not read yet: a
+small slot, or a small collection, is then copied whole; of a large one what is about to be replaced is kept.
+So a write costs one look at a byte, and a capture never holds anything up.
 
-Always true: what `take` gives, together, is every key and record that the engine held when the
+Slots come first, then collections.  A slot that is not read yet is known by `pending`, a collection by its
+epoch, which is older than the engine's.
+
+Always true: what `take` gives, together, is every key, record and member that the engine held when the
 capture began, each once.
 """
 
@@ -12,37 +15,118 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from redraft.engine.members import MemoryMembers
 
 WHOLE_KEYS_MAX: Final = 512
 """A slot with more keys is read in pieces; listing the keys of 1,000,000 takes 12 ms all the same."""
 
+Collections = dict[int, MemoryMembers]
+
 
 class Run(NamedTuple):
-    """Some keys of one slot and their records."""
+    """Some keys of one slot and their records; with an id, some names and values of that collection."""
 
     slot: int
     keys: list[bytes]
     records: list[bytes]
+    id: int = 0
+
+
+class Before:
+    """What a large slot or collection held that was changed since, and not read before."""
+
+    __slots__ = ("gone", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes | None] = {}
+        """By key; None where there was none."""
+        self.gone: set[bytes] = set()
+        """Of them, those that were there and were deleted, or may have been."""
+
+    def note(self, key: bytes, value: bytes | None) -> None:
+        """A key that has this value is about to be written."""
+        if key not in self.values:
+            self.values[key] = value
+            if value is not None:
+                self.gone.add(key)
 
 
 class Capture:
-    """Made by `HashEngine.capture`; one at a time."""
+    """Made by `HashEngine.capture`; one at a time.  What nobody needs any more is put into `garbage`."""
 
-    __slots__ = ("_before", "_keys", "_runs", "_slot", "_tables", "_unread", "_whole_keys_max", "pending")
+    __slots__ = (
+        "_all_dropped", "_before", "_collections", "_cursor", "_dropped", "_epoch", "_garbage", "_ids",
+        "_keys", "_members", "_members_before", "_runs", "_slot", "_slots_of", "_tables", "_unread",
+        "_whole_keys_max", "pending",
+    )  # fmt: skip
 
     def __init__(
-        self, tables: Sequence[dict[bytes, bytes] | None], whole_keys_max: int = WHOLE_KEYS_MAX
+        self,
+        tables: Sequence[dict[bytes, bytes] | None],
+        collections: Collections,
+        epoch: int,
+        garbage: deque[Any],
+        whole_keys_max: int = WHOLE_KEYS_MAX,
     ) -> None:
         self._whole_keys_max = whole_keys_max
+        self._garbage = garbage
+        self._runs: deque[Run] = deque()  # copied, and not taken yet
+        # slots
         self._tables = list(tables)
         self.pending = bytearray(1 if table else 0 for table in tables)
         """1 for each slot that has to be told of (`keep`) before it changes."""
         self._unread = bytearray(self.pending)
-        self._runs: deque[Run] = deque()  # copied, and not taken yet
         self._before: dict[int, dict[bytes, bytes | None]] = {}  # of large slots: what was there at first
         self._slot = -1  # the large slot that is being read
         self._keys: list[bytes] = []  # of it, not taken yet
+        # collections
+        self._epoch = epoch
+        self._collections = collections
+        self._ids: list[int] | None = None  # of those to read, once the slots are through
+        self._dropped: Collections = {}  # by the engine, before they were read
+        self._all_dropped = False
+        self._slots_of: dict[int, int] = {}  # where those were that moved since
+        self._members: MemoryMembers | None = None  # the large collection that is being read
+        self._cursor: bytes | None = None  # the last name of it that was read
+        self._members_before: dict[int, Before] = {}
+
+    def take(self, keys_max: int) -> list[Run]:
+        """Return some runs, of about `keys_max` keys together; none when all were taken."""
+        taken: list[Run] = []
+        left = keys_max
+        while left > 0 and (run := self._next(left)) is not None:
+            taken.append(run)
+            left -= len(run.keys) + 1
+        return taken
+
+    def close(self) -> None:
+        """Let go of what the engine dropped meanwhile, whether it was read or not."""
+        self._garbage.extend(self._dropped.values())
+        if self._all_dropped:
+            self._garbage.append(self._collections)
+        for slot, table in enumerate(self._tables):
+            if table and self._unread[slot] and not self.pending[slot]:
+                self._garbage.append(table)
+
+    def _next(self, keys_max: int) -> Run | None:
+        if self._runs:
+            return self._runs.popleft()
+        if self._keys:
+            return self._read_on(keys_max)
+        slot = self._unread.find(1)
+        if slot < 0:
+            return self._next_members(keys_max)
+        table = self._tables[slot]
+        assert table is not None
+        if slot not in self._before and len(table) <= self._whole_keys_max:
+            self._copy(slot, table)
+            return self._runs.popleft()
+        self._open(slot)
+        return self._read_on(keys_max)
+
+    # ---- slots ----
 
     def keep(self, slot: int, key: bytes) -> None:
         """`key` of a pending slot is about to be written."""
@@ -60,30 +144,6 @@ class Capture:
     def keep_slot(self, slot: int) -> None:
         """The engine drops a pending slot's dict: it is the capture's alone from now on, and won't change."""
         self.pending[slot] = 0
-
-    def take(self, keys_max: int) -> list[Run]:
-        """Return some runs, of about `keys_max` keys together; none when all were taken."""
-        taken: list[Run] = []
-        left = keys_max
-        while left > 0 and (run := self._next(left)) is not None:
-            taken.append(run)
-            left -= len(run.keys) + 1
-        return taken
-
-    def _next(self, keys_max: int) -> Run | None:
-        if self._runs:
-            return self._runs.popleft()
-        if not self._keys:
-            slot = self._unread.find(1)
-            if slot < 0:
-                return None
-            table = self._tables[slot]
-            assert table is not None
-            if slot not in self._before and len(table) <= self._whole_keys_max:
-                self._copy(slot, table)
-                return self._runs.popleft()
-            self._open(slot)
-        return self._read_on(keys_max)
 
     def _copy(self, slot: int, table: dict[bytes, bytes]) -> None:
         self._done(slot)
@@ -115,6 +175,88 @@ class Capture:
         return Run(slot, [key for key, _ in pairs], [record for _, record in pairs])
 
     def _done(self, slot: int) -> None:
+        if not self.pending[slot]:  # the engine dropped it: nobody else will
+            self._garbage.append(self._tables[slot])
         self.pending[slot] = self._unread[slot] = 0
         self._tables[slot] = None
         self._before.pop(slot, None)
+
+    # ---- collections ----
+
+    def keep_member(self, members: MemoryMembers, name: bytes) -> None:
+        """A member of a collection that was not read yet is about to be written."""
+        before = self._members_before.get(members.id)
+        if before is None:
+            if len(members) <= self._whole_keys_max and members is not self._members:
+                self._copy_members(members)
+                return
+            before = self._members_before[members.id] = Before()
+        if members is not self._members or self._cursor is None or name > self._cursor:
+            before.note(name, members.values.get(name))
+
+    def keep_collection(self, members: MemoryMembers) -> None:
+        """The engine drops a collection that was not read yet: it is the capture's, and won't change."""
+        self._dropped[members.id] = members
+
+    def keep_all(self, collections: Collections) -> bool:
+        """The engine drops all collections at once; True when they are now the capture's alone."""
+        mine = collections is self._collections
+        self._all_dropped |= mine
+        return mine
+
+    def keep_place(self, members: MemoryMembers) -> None:
+        """A collection that was not read yet moves to another slot."""
+        self._slots_of.setdefault(members.id, members.slot)
+
+    def _next_members(self, keys_max: int) -> Run | None:
+        if self._members is not None:
+            return self._read_members(self._members, keys_max)
+        if self._ids is None:
+            self._ids = list(self._collections)
+            self._ids += self._dropped
+        while self._ids:
+            number = self._ids.pop()
+            members = self._dropped.get(number) or self._collections.get(number)
+            if members is None or members.epoch == self._epoch:
+                continue  # made, or copied, since
+            if number not in self._members_before and len(members) <= self._whole_keys_max:
+                self._copy_members(members)
+                return self._runs.popleft()
+            self._members, self._cursor = members, None
+            return self._read_members(members, keys_max)
+        return None
+
+    def _copy_members(self, members: MemoryMembers) -> None:
+        values = members.values
+        self._runs.append(Run(self._slot_of(members), list(values), list(values.values()), members.id))
+        self._done_members(members)
+
+    def _read_members(self, members: MemoryMembers, keys_max: int) -> Run:
+        """Read on in the open collection, from the name after the last one."""
+        values, before = members.values, self._members_before.get(members.id)
+        names = members.after(self._cursor, keys_max)
+        last = names[-1] if len(names) == keys_max else None
+        if before is not None and before.gone:
+            gone = [name for name in before.gone if last is None or name <= last]
+            before.gone.difference_update(gone)
+            names += [name for name in gone if name not in values]
+        slot, number = self._slot_of(members), members.id
+        if last is None:
+            self._done_members(members)
+            self._members = None
+        self._cursor = last
+        if before is None:
+            return Run(slot, names, [values[name] for name in names], number)
+        kept = before.values
+        found = [(name, kept[name] if name in kept else values[name]) for name in names]
+        pairs = [(name, value) for name, value in found if value is not None]
+        return Run(slot, [name for name, _ in pairs], [value for _, value in pairs], number)
+
+    def _slot_of(self, members: MemoryMembers) -> int:
+        return self._slots_of.get(members.id, members.slot)
+
+    def _done_members(self, members: MemoryMembers) -> None:
+        members.epoch = self._epoch
+        self._members_before.pop(members.id, None)
+        if self._dropped.pop(members.id, None) is not None:
+            self._garbage.append(members)

@@ -15,14 +15,18 @@ from typing import Final
 STALE_KEPT: Final = 1024
 """Stale entries that are put up with whatever the number of live ones."""
 
+FREED_AT_ONCE: Final = 5000
+"""Entries freed by one `tend`."""
+
 
 class Deadlines:
     """The deadlines of one replica's keys."""
 
-    __slots__ = ("_heap", "_is_current")
+    __slots__ = ("_heap", "_is_current", "_old")
 
     def __init__(self, is_current: Callable[[int, int, bytes], bool]) -> None:
         self._heap: list[tuple[int, int, bytes]] = []
+        self._old: list[tuple[int, int, bytes]] = []
         self._is_current = is_current
 
     def __len__(self) -> int:
@@ -46,4 +50,9 @@ class Deadlines:
 
     def clear(self) -> None:
         """Forget all."""
-        self._heap.clear()
+        self._old, self._heap = self._old + self._heap if self._old else self._heap, []
+
+    def tend(self) -> bool:
+        """Free a bit of what was forgotten; return whether there is more."""
+        del self._old[-FREED_AT_ONCE:]
+        return bool(self._old)

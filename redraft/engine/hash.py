@@ -1,9 +1,12 @@
-"""The engine in memory: one dict per slot.
+"""The engine in memory: one dict per slot, one per collection.
 
 Durability is the log's (and the snapshots'): after a restart the engine starts empty and the
 entries are applied again.  A dict is made when its slot's first key comes.  The order of a slot is
 made when a scan asks for it: for a small slot each time, for a big one it is kept as long as scans
 of the slot are under way.
+
+What is deleted in one go, a slot or a collection, is only unhooked, and freed a bit at a time (`tend`): to
+free 1,000,000 members takes longer than anybody should wait.
 
 `tables`, `orders` and `pending` are open to the executor's inner loop (`redraft.commands.execute`), which
 writes the tables directly; whoever adds or removes a key of a slot in `orders` has to tell its order, and
@@ -12,17 +15,22 @@ whoever writes a key of a slot in `pending` has to tell the capture (`keep`) bef
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sortedcontainers import SortedList
 
-from redraft.engine.capture import Capture
+from redraft.engine.capture import Capture, Collections
 from redraft.engine.interface import POSITION_END, position
+from redraft.engine.members import UNORDERED_MAX, MemoryMembers
 from redraft.topology.slots import SLOTS
 
 ORDER_KEPT_KEYS_MIN: Final = 512
 """Slots with fewer keys are sorted for each scan."""
+
+FREED_AT_ONCE: Final = 5000
+"""Keys or members freed by one `tend`: about 1 ms."""
 
 
 class Order:
@@ -58,10 +66,23 @@ _NOTHING: Final = bytearray(SLOTS)
 class HashEngine:
     """Implements `Engine` with a dict per slot."""
 
-    __slots__ = ("_capture", "last_applied", "orders", "pending", "tables")
+    __slots__ = (
+        "_capture",
+        "_garbage",
+        "collections",
+        "epoch",
+        "last_applied",
+        "orders",
+        "pending",
+        "tables",
+    )
 
     def __init__(self) -> None:
         self._capture: Capture | None = None
+        self._garbage: deque[Any] = deque()
+        self.collections: Collections = {}
+        self.epoch = 0
+        """Of captures: collections of an older one have to be shown to the capture before they change."""
         self.pending = _NOTHING
         self.tables: list[dict[bytes, bytes] | None] = [None] * SLOTS
         self.orders: dict[int, Order] = {}
@@ -134,8 +155,69 @@ class HashEngine:
         if self.pending[slot]:
             assert self._capture is not None
             self._capture.keep_slot(slot)
+        elif self.tables[slot]:
+            self._garbage.append(self.tables[slot])
         self.tables[slot] = None
         self.orders.pop(slot, None)
+
+    # ---- collections ----
+
+    def members(self, slot: int, number: int) -> MemoryMembers:
+        """See `Engine.members`."""
+        found = self.collections.get(number)
+        if found is None:
+            found = self.collections[number] = MemoryMembers(self, slot, number, self.epoch)
+        return found
+
+    def drop_members(self, slot: int, number: int) -> None:  # noqa: ARG002 - the id is enough here
+        """See `Engine.drop_members`."""
+        members = self.collections.pop(number, None)
+        if members is None:
+            return
+        if self._capture is not None and members.epoch != self.epoch:
+            self._capture.keep_collection(members)
+        else:
+            self._garbage.append(members)
+
+    def drop_all_members(self) -> None:
+        """See `Engine.drop_all_members`."""
+        if self._capture is None or not self._capture.keep_all(self.collections):
+            self._garbage.append(self.collections)
+        self.collections = {}
+
+    def move_members(self, slot: int, number: int, to_slot: int) -> None:  # noqa: ARG002 - likewise
+        """See `Engine.move_members`."""
+        members = self.collections.get(number)
+        if members is not None:
+            if self._capture is not None and members.epoch != self.epoch:
+                self._capture.keep_place(members)
+            members.slot = to_slot
+
+    def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """See `Engine.load_members`."""
+        self.members(slot, number).values.update(zip(names, values, strict=True))
+
+    def keep_member(self, members: MemoryMembers, name: bytes) -> None:
+        """A member of a collection of an older epoch is about to be written."""
+        if self._capture is not None:
+            self._capture.keep_member(members, name)
+        else:
+            members.epoch = self.epoch
+
+    def tend(self) -> bool:
+        """See `Engine.tend`."""
+        garbage, left = self._garbage, FREED_AT_ONCE
+        while garbage and left > 0:
+            thing = garbage.popleft()
+            if isinstance(thing, MemoryMembers):
+                left -= thing.free(left) + 1
+            else:
+                left -= _free(thing, left, garbage) + 1
+            if len(thing):
+                garbage.appendleft(thing)
+        return bool(garbage)
+
+    # ---- batches and captures ----
 
     def commit(self, last_applied: int) -> None:
         """See `Engine.commit`; in memory there is nothing to do but to remember."""
@@ -144,16 +226,19 @@ class HashEngine:
     def capture(self) -> Capture:
         """See `Engine.capture`."""
         assert self._capture is None, "one capture at a time"
+        self.epoch += 1
         capture = self._capture = self.new_capture()
         self.pending = capture.pending
         return capture
 
     def new_capture(self) -> Capture:
         """Make the capture; what else could be captured otherwise overrides this."""
-        return Capture(self.tables)
+        return Capture(self.tables, self.collections, self.epoch, self._garbage)
 
     def release(self) -> None:
         """See `Engine.release`."""
+        if self._capture is not None:
+            self._capture.close()
         self._capture, self.pending = None, _NOTHING
 
     def keep(self, slot: int, key: bytes) -> None:
@@ -164,4 +249,19 @@ class HashEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self.tables = [None] * SLOTS
+        self.collections = {}
         self.orders = {}
+
+
+def _free(table: dict[Any, Any], limit: int, garbage: deque[Any]) -> int:
+    """Let go of some keys of a dict, and of the small collections among its values; how many of both."""
+    freed = 0
+    while table and freed < limit:
+        _key, value = table.popitem()
+        freed += 1
+        if isinstance(value, MemoryMembers):
+            if len(value) > UNORDERED_MAX:
+                garbage.append(value)
+            else:
+                freed += len(value)
+    return freed

@@ -1,7 +1,7 @@
 """What a replica asks of the thing that stores its keys.
 
 An engine keeps records (`redraft.engine.record`) by slot and key, for the slots of one group on one
-node.  What always holds:
+node, and the members of collections by the collection's id.  What always holds:
 
 - Keys of a slot have an order that is the same on every engine: by position, then by key.
   `position(key)` is the CRC-32 of the key, so a SCAN goes on after a fail-over to another engine.
@@ -27,6 +27,39 @@ POSITION_END = 1 << 32
 def position(key: bytes) -> int:
     """Return where in the order of its slot a key stands."""
     return crc32(key)
+
+
+class Members(Protocol):
+    """The members of one collection: an ordered map of names to values."""
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the value of a name, None when there is none."""
+
+    def get_many(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several names."""
+
+    def put(self, name: bytes, value: bytes) -> bytes | None:
+        """Store a value; return the one it replaces."""
+
+    def delete(self, name: bytes) -> bytes | None:
+        """Delete a name; return its value, None when there was none."""
+
+    def range(
+        self,
+        low: bytes = b"",
+        high: bytes | None = None,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[tuple[bytes, bytes]]:
+        """Return names from `low` up to, not including, `high` and their values, in the order of the names.
+
+        With `reverse` from the other end.  `offset` leaves out the first ones, `limit` is how many at most.
+        """
+
+    def count(self, low: bytes = b"", high: bytes | None = None) -> int:
+        """Return how many names there are from `low` up to, not including, `high`."""
 
 
 class Captured(Protocol):
@@ -69,6 +102,24 @@ class Engine(Protocol):
 
     def delete_slot(self, slot: int) -> None:
         """Delete all keys of a slot."""
+
+    def members(self, slot: int, number: int) -> Members:
+        """Return the members of the collection with that id, of a key in that slot; there may be none yet."""
+
+    def drop_members(self, slot: int, number: int) -> None:
+        """Delete a collection's members; the id is never used again."""
+
+    def drop_all_members(self) -> None:
+        """Delete the members of all collections."""
+
+    def move_members(self, slot: int, number: int, to_slot: int) -> None:
+        """A collection's key has moved to another slot."""
+
+    def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Store members of names that are new, before anything looks at them."""
+
+    def tend(self) -> bool:
+        """Do a bit of what can be done later; return whether there is more to do."""
 
     def commit(self, last_applied: int) -> None:
         """End an atomic batch: what was written since the last one stands together with `last_applied`."""

@@ -6,15 +6,20 @@
              | ":" decimal CRLF                a string that is a 64-bit integer: an INCR's reply
              | "r$" length CRLF bytes CRLF     a string that was edited in place (Redis's encoding "raw")
              | "e$" length CRLF bytes CRLF     a string computed as a fraction that came out whole
+             | letter flags id size bytes more a collection ("h" hash, "l" list, "s" set, "z" sorted set,
+                                               "x" stream): flags 1 byte, three numbers of 8 bytes
 
-The first byte of a body names its type; types to come take other letters.  Deadlines compare as
+The first byte of a body names its type.  A collection's members are not in its record: the engine keeps
+them by the id, which no other collection of the group ever had; there are `size` of them, whose names and
+values have `bytes` bytes together; what flags and more mean is the type's business.  Deadlines compare as
 bytes.  The same bytes stand in every engine and in snapshots.  What a string is: `payload`.
 Nothing here knows keys, slots or the time.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import struct
+from typing import Final, NamedTuple
 
 STRING: Final = ord("$")
 INTEGER: Final = ord(":")
@@ -26,8 +31,32 @@ DEADLINE_BYTES: Final = 8
 BODY_AT: Final = 1 + DEADLINE_BYTES
 """Where the body of an expiring record begins."""
 
-TYPE_NAMES: Final = {STRING: b"string", INTEGER: b"string", EDITED: b"string", COMPUTED: b"string"}
+HASH: Final = ord("h")
+LIST: Final = ord("l")
+SET: Final = ord("s")
+ZSET: Final = ord("z")
+STREAM: Final = ord("x")
+
+STRINGS: Final = frozenset((STRING, INTEGER, EDITED, COMPUTED))
+"""First bytes of the bodies that are strings."""
+
+TYPE_NAMES: Final = {
+    **dict.fromkeys(STRINGS, b"string"),
+    HASH: b"hash",
+    LIST: b"list",
+    SET: b"set",
+    ZSET: b"zset",
+    STREAM: b"stream",
+}
 """The name TYPE gives, by the first byte of a body."""
+
+MEMBER_BYTES: Final = 150
+"""What a member costs besides the bytes of its name and value (measured on the hash engine)."""
+
+_HEAD: Final = struct.Struct(">BBQQQ")
+_WEIGHED: Final = struct.Struct(">QQ")
+_ID_AT: Final = 2
+_SIZE_AT: Final = 10
 
 
 def expiring(body: bytes, deadline_ms: int) -> bytes:
@@ -53,6 +82,41 @@ def with_body_of(record: bytes, body: bytes) -> bytes:
 def type_name(record: bytes) -> bytes:
     """Return the name of the record's type, as TYPE gives it."""
     return TYPE_NAMES[record[BODY_AT] if record[0] == EXPIRING else record[0]]
+
+
+class Head(NamedTuple):
+    """What the body of a collection begins with."""
+
+    letter: int
+    flags: int
+    id: int
+    size: int
+    bytes: int
+
+
+def collection_body(head: Head, more: bytes = b"") -> bytes:
+    """Return the body of a collection."""
+    return _HEAD.pack(*head) + more
+
+
+def collection_of(body: bytes) -> tuple[Head, bytes]:
+    """Return what the body of a collection begins with, and what its type adds."""
+    return Head(*_HEAD.unpack_from(body)), body[_HEAD.size :]
+
+
+def collection_id(record: bytes) -> int:
+    """Return the id of the collection that a record is; 0 for a string."""
+    at = BODY_AT if record[0] == EXPIRING else 0
+    return 0 if record[at] in STRINGS else int.from_bytes(record[at + _ID_AT : at + _SIZE_AT], "big")
+
+
+def weight(record: bytes) -> int:
+    """Return the bytes that a record and the members it stands for take."""
+    at = BODY_AT if record[0] == EXPIRING else 0
+    if record[at] in STRINGS:
+        return len(record)
+    size, members_bytes = _WEIGHED.unpack_from(record, at + _SIZE_AT)
+    return len(record) + int(members_bytes) + int(size) * MEMBER_BYTES
 
 
 def string_body(payload: bytes) -> bytes:

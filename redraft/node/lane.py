@@ -388,7 +388,7 @@ class Lane:
     # ---- apply and execute ----
 
     def apply(self) -> bool:
-        """Apply one slice, answer its parts, execute reads that waited for it; True if more is committed."""
+        """Apply one slice, answer its parts, execute reads that waited for it; True if more is to do."""
         replica, host = self.replica, self._host
         if replica is None:
             return False
@@ -402,7 +402,8 @@ class Lane:
                 self._run_again(replica)
             if self.reader.ready:
                 self.run_reads()
-        return applier.applied_index < replica.raft.commit_index
+        more = applier.keyspace.tend()
+        return more or applier.applied_index < replica.raft.commit_index
 
     def dropped(self) -> None:
         """The group's replica here is gone: what it was to answer is asked elsewhere."""

@@ -22,7 +22,13 @@ class Making:
     def __init__(self, applier: Applier, group: int, term: int, configuration: bytes) -> None:
         """Fix the state as of the last applied entry, whose term is given."""
         self.header = Header(
-            group, applier.applied_index, term, configuration, applier.clock_ms, applier.expired_keys
+            group,
+            applier.applied_index,
+            term,
+            configuration,
+            applier.clock_ms,
+            applier.expired_keys,
+            applier.keyspace.collections_made,
         )
         self.finished = False
         """Whether `step` has returned all blocks."""
@@ -90,7 +96,10 @@ class Loading:
         """Take the next item; True when it was the last one."""
         applier = self.applier
         if isinstance(item, Run):
-            applier.keyspace.load(item.slot, item.keys, item.records)
+            if item.id:
+                applier.keyspace.load_members(item.slot, item.id, item.keys, item.records)
+            else:
+                applier.keyspace.load(item.slot, item.keys, item.records)
         elif isinstance(item, SessionState):
             applier.sessions.load(item)
         elif isinstance(item, Header):
@@ -102,6 +111,7 @@ class Loading:
             applier.applied_index = header.index
             applier.clock_ms = header.clock_ms
             applier.expired_keys = header.expired_keys
+            applier.keyspace.collections_made = header.collections_made
             applier.keyspace.engine.commit(header.index)
             return True
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from redraft.engine.capture import Capture, Run
 from redraft.engine.hash import HashEngine
@@ -19,14 +19,14 @@ class SlicedEngine(HashEngine):
 
     def new_capture(self) -> Capture:
         """See `HashEngine.new_capture`."""
-        return _SlicedCapture(self.tables, self._slice_keys)
+        return _SlicedCapture(self._slice_keys, self.tables, self.collections, self.epoch, self._garbage)
 
 
 class _SlicedCapture(Capture):
     __slots__ = ("_slice_keys",)
 
-    def __init__(self, tables: Sequence[dict[bytes, bytes] | None], slice_keys: int) -> None:
-        super().__init__(tables, whole_keys_max=0)
+    def __init__(self, slice_keys: int, *of: Any) -> None:
+        super().__init__(*of, whole_keys_max=0)  # type: ignore[misc]
         self._slice_keys = slice_keys
 
     def take(self, keys_max: int) -> list[Run]:

@@ -1,9 +1,10 @@
 """What a snapshot looks like: a magic number, then blocks; the same bytes on disk and on the wire.
 
-    snapshot = "rdrsnap1" HEADER { KEYS | SESSION } END
+    snapshot = "rdrsnap1" HEADER { KEYS | MEMBERS | SESSION } END
     block    = crc u32, length u32 (of the payload), type u8, 3 zeros, payload
     HEADER   = msgpack of `Header`
     KEYS     = slot u32, count u32, { key length u32 }, { record length u32 }, keys, records
+    MEMBERS  = collection id u64, and the rest as in KEYS, with names and values
     SESSION  = msgpack of `SessionState`; a session with many replies takes several
     END      = msgpack of `End`
 
@@ -27,13 +28,14 @@ from redraft.accel.record import crc32c
 from redraft.engine.capture import Run
 
 MAGIC: Final = b"rdrsnap1"
-HEADER, KEYS, SESSION, END = 1, 2, 3, 4
+HEADER, KEYS, SESSION, END, MEMBERS = 1, 2, 3, 4, 5
 BLOCK_BYTES: Final = 256 * 1024
 """Records are gathered into blocks of about this size; a larger record has a block of its own."""
 BLOCK_BYTES_MAX: Final = (1 << 30) + (64 << 20)
 
 _BLOCK: Final = struct.Struct("<IIB3x")
 _KEYS: Final = struct.Struct("<II")
+_ID: Final = struct.Struct("<Q")
 
 
 class SnapshotDamagedError(Exception):
@@ -50,6 +52,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     """The group's configuration as of that entry (`redraft.raft.configuration`)."""
     clock_ms: int
     expired_keys: int
+    collections_made: int = 0
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True):
@@ -85,8 +88,10 @@ class Encoder:
         """Return the snapshot's beginning."""
         return MAGIC + self._block(HEADER, msgspec.msgpack.encode(header))
 
-    def run(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield the blocks for some keys of a slot."""
+    def run(
+        self, slot: int, keys: Sequence[bytes], records: Sequence[bytes], number: int = 0
+    ) -> Iterator[bytes]:
+        """Yield the blocks for some keys of a slot, or some members of a collection."""
         count = len(keys)
         begin = 0
         while begin < count:
@@ -94,7 +99,7 @@ class Encoder:
             while end < count and (end == begin or size + len(keys[end]) + len(records[end]) <= BLOCK_BYTES):
                 size += len(keys[end]) + len(records[end])
                 end += 1
-            yield self._keys_block(slot, keys[begin:end], records[begin:end])
+            yield self._keys_block(slot, keys[begin:end], records[begin:end], number)
             begin = end
 
     def session(self, state: SessionState) -> Iterator[bytes]:
@@ -117,11 +122,12 @@ class Encoder:
         part = SessionState(state.origin, state.incarnation, state.acknowledged_below, replies)
         return self._block(SESSION, msgspec.msgpack.encode(part))
 
-    def _keys_block(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> bytes:
+    def _keys_block(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes], number: int) -> bytes:
         self._keys += len(keys)
         lengths = array("I", map(len, keys))
         lengths.extend(map(len, records))
-        return self._block(KEYS, b"".join((_KEYS.pack(slot, len(keys)), lengths.tobytes(), *keys, *records)))
+        payload = b"".join((_KEYS.pack(slot, len(keys)), lengths.tobytes(), *keys, *records))
+        return self._block(MEMBERS, _ID.pack(number) + payload) if number else self._block(KEYS, payload)
 
     def _block(self, of_type: int, payload: bytes) -> bytes:
         block = _BLOCK.pack(0, len(payload), of_type) + payload
@@ -180,6 +186,8 @@ class Decoder:
         try:
             if of_type == KEYS:
                 return self._run(payload)
+            if of_type == MEMBERS:
+                return self._run(payload[_ID.size :])._replace(id=_ID.unpack_from(payload)[0])
             if of_type == SESSION:
                 return msgspec.msgpack.decode(payload, type=SessionState)
             if of_type == HEADER and not self._blocks:

@@ -7,12 +7,14 @@ compared with a tolerance, everything else exactly.
 
 from __future__ import annotations
 
-import re
+import io
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
+
+from hypothesis import HealthCheck, settings
 
 from redraft.commands.context import Context
 from redraft.commands.execute import execute_batch
@@ -141,11 +143,23 @@ def _same(name: bytes, ours: bytes, theirs: bytes) -> bool:
     return min(a, b) >= 0 and abs(a - b) <= tolerance
 
 
+def _items(replies: bytes) -> list[bytes]:
+    """The replies that stand one behind the other."""
+    stream, items = io.BytesIO(replies), []
+    while stream.tell() < len(replies):
+        items.append(read_reply(stream))
+    return items
+
+
+UNORDERED = frozenset((b"keys", b"hgetall", b"hkeys", b"hvals"))
+"""Commands whose replies list things in no order that anybody may rely on."""
+
+
 def _in_any_order(name: bytes, reply: bytes) -> bytes:
-    if name != b"keys":
+    if name not in UNORDERED:
         return reply
     header, _, rest = reply.partition(b"\r\n")
-    return header + b"".join(sorted(re.findall(rb"\$\d+\r\n[^\r]*\r\n", rest)))
+    return header + b"".join(sorted(_items(rest)))
 
 
 def compare(oracle: Oracle, requests: Sequence[Sequence[bytes]], proto: int) -> None:
@@ -162,6 +176,25 @@ def compare(oracle: Oracle, requests: Sequence[Sequence[bytes]], proto: int) -> 
                 f"{fast=} {requests[: number + 1][-6:]}: ours {our!r}, Redis's {their!r}"
             )
         check_counts(ctx.keyspace)
+
+
+def requests_of(script: str) -> list[list[bytes]]:
+    """Return the requests of a script: `|` and line ends divide them, {} is an empty word, {sp} a space."""
+    lines = [line.strip() for line in script.replace("\n", "|").split("|")]
+    return [
+        [word.replace("{sp}", " ").replace("{}", "").encode() for word in line.split()]
+        for line in lines
+        if line
+    ]
+
+
+generated = settings(
+    max_examples=150,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+"""How sequences of requests are generated."""
 
 
 def started() -> Iterator[Oracle]:

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands.oracle import Oracle, compare
-
-KEYS = st.sampled_from([b"a", b"b", b"{a}c", b""])
-NUMBERS = st.sampled_from([
-    b"0", b"1", b"-1", b"7", b"10000", b"2147483648", b"9223372036854775807", b"-9223372036854775808",
-    b"9223372036854775808", b"1.5", b"-0.1", b"1e3", b"01", b"",
-])  # fmt: skip
-VALUES = st.one_of(NUMBERS, st.binary(max_size=6), st.just(b"x" * 50), st.just(b"line\r\nline"))
-INDEXES = st.sampled_from([b"0", b"1", b"-1", b"3", b"-3", b"70", b"-70", b"nan"])
-TIMES = st.sampled_from([b"100", b"5000", b"0", b"-1", b"99999999", b"9223372036854775807", b"x"])
-MOMENTS = st.sampled_from([b"1", b"99999999999", b"99999999999500", b"0", b"-1", b"x"])
-
-
-def request(name: bytes, *words: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:
-    """A request of a command with these arguments."""
-    return st.tuples(*words).map(lambda drawn: [name, *drawn])
-
-
-def options(*choices: st.SearchStrategy[list[bytes]]) -> st.SearchStrategy[list[bytes]]:
-    """Some options, in any order and number, contradicting ones among them."""
-    return st.lists(st.one_of(*choices), max_size=2).map(
-        lambda lists: [word for words in lists for word in words]
-    )
-
-
-def word(*words: bytes) -> st.SearchStrategy[list[bytes]]:
-    """One of the words, as an option."""
-    return st.sampled_from(words).map(lambda chosen: [chosen])
-
-
-def joined(
-    first: st.SearchStrategy[list[bytes]], second: st.SearchStrategy[list[bytes]]
-) -> st.SearchStrategy[list[bytes]]:
-    """A request with options."""
-    return st.tuples(first, second).map(lambda both: both[0] + both[1])
-
-
-EXPIRIES = st.one_of(
-    request(b"EX", TIMES), request(b"PX", TIMES), request(b"EXAT", MOMENTS), request(b"PXAT", MOMENTS)
+from tests.commands.oracle import Oracle, compare, generated
+from tests.commands.strategies import (
+    CONDITIONS,
+    EXPIRIES,
+    INDEXES,
+    KEYS,
+    MOMENTS,
+    NUMBERS,
+    TIMES,
+    VALUES,
+    joined,
+    options,
+    request,
+    word,
 )
-CONDITIONS = options(word(b"NX", b"XX", b"GT", b"LT", b"nx"))
 
 REQUESTS = st.one_of(
     request(b"GET", KEYS),
@@ -95,12 +69,7 @@ REQUESTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=150,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@generated
 @given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
 def test_generated_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands.oracle import Oracle, compare
+from tests.commands.oracle import Oracle, compare, requests_of
 
 LONG = "x" * 45
 A90, A200 = "a" * 90, "a" * 200
@@ -141,16 +141,6 @@ SCRIPTS: dict[str, str] = {
         SCAN 0 TYPE foo|SCAN 0 MATCH x COUNT 5|SCAN 0 count 9223372036854775808|SCAN abc FOO
         SCAN 0 MATCH a MATCH b|SCAN 1.0|SCAN 0x0""",
 }
-
-
-def requests_of(script: str) -> list[list[bytes]]:
-    """Return the requests of a script: `|` and line ends divide them, {} is an empty word, {sp} a space."""
-    lines = [line.strip() for line in script.replace("\n", "|").split("|")]
-    return [
-        [word.replace("{sp}", " ").replace("{}", "").encode() for word in line.split()]
-        for line in lines
-        if line
-    ]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

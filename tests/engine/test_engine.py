@@ -92,16 +92,69 @@ def test_engine_scan_sees_changes_made_between_its_calls(engine: Engine) -> None
         start = 0 if following == POSITION_END else following
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_engine_members_are_an_ordered_map(engine: Engine, seed: int) -> None:
+    """Against a plain model: whatever was written, ranges from either end, counts and single members."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    members = engine.members(7, 1)
+    other = engine.members(7, 2)
+    other.put(b"n", b"another's")
+    model: dict[bytes, bytes] = {}
+    names = [rng.randbytes(rng.randrange(4)) for _ in range(rng.choice((5, 2000)))]
+    for number in range(3000):
+        name = rng.choice(names)
+        if rng.random() < 0.3:
+            assert members.delete(name) == model.pop(name, None)
+        else:
+            assert members.put(name, b"%d" % number) == model.get(name)
+            model[name] = b"%d" % number
+        if number % 50:
+            continue
+        low, high = rng.choice(names), rng.choice([None, *names[:5]])
+        rest = sorted((name, model[name]) for name in model if low <= name and (high is None or name < high))
+        offset, limit = rng.randrange(4), rng.choice((None, 0, 1, 10))
+        end = None if limit is None else offset + limit
+        assert members.range(low, high) == rest
+        assert members.range(low, high, offset=offset, limit=limit) == rest[offset:end]
+        assert members.range(low, high, offset=offset, limit=limit, reverse=True) == rest[::-1][offset:end]
+        assert members.count(low, high) == len(rest)
+        assert members.get_many([low, b"none"]) == [model.get(low), model.get(b"none")]
+    assert members.range() == sorted(model.items())
+    assert members.count() == len(model)
+    engine.drop_members(7, 1)
+    assert engine.members(7, 1).range() == []
+    assert engine.members(7, 2).get(b"n") == b"another's"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_engine_capture_is_of_its_moment_whatever_is_written_meanwhile(engine: Engine, seed: int) -> None:
     """Every key and record as they were, each once: small slots and large ones, dropped and refilled."""
     print("seed", seed)
     rng = random.Random(seed)
     names = [b"key:%d" % number for number in range(3 * WHOLE_KEYS_MAX)]
+    places: dict[int, int] = {}  # slots of collections
+
+    def write_member(number: int) -> None:
+        of = rng.choice([*places, len(places) + 1, 1, 1, 1])
+        slot = places.setdefault(of, rng.randrange(5))
+        if not slot:
+            places[of] = rng.randrange(5)
+            engine.move_members(slot, of, places[of])
+        elif rng.random() < 0.4:
+            engine.members(slot, of).delete(rng.choice(names))
+        elif rng.random() < 0.002:
+            engine.drop_members(slot, of)
+        elif rng.random() < 0.0005:
+            engine.drop_all_members()
+        else:
+            engine.members(slot, of).put(rng.choice(names), b"%d" % number)
 
     def write(number: int) -> None:
         slot = rng.choice((1, 1, 1, 1, 2, 3))
-        if rng.random() < 0.4:
+        if rng.random() < 0.5:
+            write_member(number)
+        elif rng.random() < 0.4:
             engine.delete(slot, rng.choice(names))
         elif rng.random() < 0.001:
             engine.delete_slot(slot)
@@ -110,18 +163,24 @@ def test_engine_capture_is_of_its_moment_whatever_is_written_meanwhile(engine: E
 
     for number in range(rng.choice((100, 3000))):
         write(number)
-    expected = {(slot, key): record for slot in range(5) for key, record in engine.items(slot)}
+    expected = {(slot, key, 0): record for slot in range(5) for key, record in engine.items(slot)}
+    for of, slot in places.items():
+        expected |= {(slot, name, of): value for name, value in engine.members(slot, of).range()}
     captured = engine.capture()
-    found: list[tuple[tuple[int, bytes], bytes]] = []
+    found: list[tuple[tuple[int, bytes, int], bytes]] = []
     while True:
         runs = captured.take(rng.choice((1, 10, 300)))
         if not runs:
             break
-        for slot, keys, records in runs:
-            found += (((slot, key), record) for key, record in zip(keys, records, strict=True))
+        for slot, keys, records, of in runs:
+            found += (((slot, key, of), record) for key, record in zip(keys, records, strict=True))
         for number in range(rng.choice((0, 3, 200))):
             write(-number)
+        if rng.random() < 0.3:
+            engine.tend()
     engine.release()
+    while engine.tend():
+        pass
     assert len(found) == len(expected)
     assert dict(found) == expected
     again = engine.capture()

@@ -29,8 +29,8 @@ def encoded(runs: list[Run], sessions: list[SessionState]) -> bytes:
     blocks = [encoder.header(HEADER)]
     for state in sessions:
         blocks += encoder.session(state)
-    for slot, keys, records in runs:
-        blocks += encoder.run(slot, keys, records)
+    for run in runs:
+        blocks += encoder.run(*run)
     return b"".join([*blocks, encoder.end()])
 
 

@@ -1,0 +1,114 @@
+"""The collection of a key, as the types see it: members by name, and the record that counts them.
+
+A command opens a collection, reads and writes members, and saves it once; without members there is no key.
+What it wrote is in the keyspace's journal, so that all of it can be taken back.  Which names a type gives its
+members is its own business; hashed names (`placed`) stand in the order in which SSCAN and its like go.
+
+Must not know any type, reply or option.
+"""
+
+from __future__ import annotations
+
+import struct
+from binascii import crc32
+from typing import Final, Self
+
+from redraft.commands.context import Context
+from redraft.commands.keyspace import Keyspace
+from redraft.commands.reply import WRONG_TYPE, CommandError
+from redraft.engine.interface import Members
+from redraft.engine.record import Head, body_of, collection_body, collection_of, with_body_of
+
+PLACE_BYTES: Final = 4
+"""Of a placed name, before the name itself."""
+
+_place: Final = struct.Struct(">I").pack
+
+
+def placed(name: bytes) -> bytes:
+    """Return a name that sorts by the CRC-32 of what it names, which is SSCAN's order on every engine."""
+    return _place(crc32(name)) + name
+
+
+class Collection:
+    """One key's members, from `find`, `open_` or `new`."""
+
+    __slots__ = (
+        "_bytes", "_id", "_journal", "_key", "_keyspace", "_letter", "_record", "_slot", "flags", "members",
+        "more", "size",
+    )  # fmt: skip
+
+    members: Members
+    """To read from; writes go through the collection."""
+
+    def __init__(self, keyspace: Keyspace, slot: int, key: bytes, letter: int, record: bytes | None) -> None:
+        self._keyspace = keyspace
+        self._journal = keyspace.journal
+        self._slot = slot
+        self._key = key
+        self._letter = letter
+        self._record = record
+        self.more = b""
+        """What the type adds to the record."""
+        self.flags = 0
+        """The type's."""
+        self.size = self._bytes = 0
+        if record is None:
+            self._id = keyspace.new_collection()
+        else:
+            head, self.more = collection_of(body_of(record))
+            _, self.flags, self._id, self.size, self._bytes = head
+        self.members = keyspace.engine.members(slot, self._id)
+
+    @classmethod
+    def find(cls, ctx: Context, key: bytes, letter: int) -> Self | None:
+        """Return a key's collection, None without the key; raises CommandError when it is of another type."""
+        slot = ctx.slot_of(key)
+        record = ctx.keyspace.find(slot, key)
+        if record is None:
+            return None
+        if body_of(record)[0] != letter:
+            raise CommandError(WRONG_TYPE)
+        return cls(ctx.keyspace, slot, key, letter, record)
+
+    @classmethod
+    def open_(cls, ctx: Context, key: bytes, letter: int) -> Self:
+        """Return a key's collection, a new one without the key; raises CommandError."""
+        found = cls.find(ctx, key, letter)
+        return found if found is not None else cls.new(ctx, key, letter)
+
+    @classmethod
+    def new(cls, ctx: Context, key: bytes, letter: int) -> Self:
+        """Return an empty collection that, saved, takes the place of whatever the key holds."""
+        return cls(ctx.keyspace, ctx.slot_of(key), key, letter, None)
+
+    def put(self, name: bytes, value: bytes) -> bytes | None:
+        """Store a member; return the value it had."""
+        old = self.members.put(name, value)
+        self._journal.append((self.members, name, old))
+        if old is None:
+            self.size += 1
+            self._bytes += len(name) + len(value)
+        else:
+            self._bytes += len(value) - len(old)
+        return old
+
+    def delete(self, name: bytes) -> bytes | None:
+        """Delete a member; return the value it had."""
+        old = self.members.delete(name)
+        if old is not None:
+            self._journal.append((self.members, name, old))
+            self.size -= 1
+            self._bytes -= len(name) + len(old)
+        return old
+
+    def save(self, *, even_if_empty: bool = False) -> None:
+        """Write the record, with the deadline the key has; a collection without members is no key."""
+        record = self._record
+        if not self.size and not even_if_empty:
+            self._keyspace.remove(self._slot, self._key)
+            return
+        body = collection_body(Head(self._letter, self.flags, self._id, self.size, self._bytes), self.more)
+        self._record = body if record is None else with_body_of(record, body)
+        if self._record != record:
+            self._keyspace.put(self._slot, self._key, self._record)

@@ -1,0 +1,58 @@
+"""What generated requests are made of: few keys and edge values, so that requests meet."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+KEYS = st.sampled_from([b"a", b"b", b"{a}c", b""])
+NUMBERS = st.sampled_from([
+    b"0", b"1", b"-1", b"7", b"10000", b"2147483648", b"9223372036854775807", b"-9223372036854775808",
+    b"9223372036854775808", b"1.5", b"-0.1", b"1e3", b"01", b"",
+])  # fmt: skip
+VALUES = st.one_of(NUMBERS, st.binary(max_size=6), st.just(b"x" * 50), st.just(b"line\r\nline"))
+INDEXES = st.sampled_from([b"0", b"1", b"-1", b"3", b"-3", b"70", b"-70", b"nan"])
+TIMES = st.sampled_from([b"100", b"5000", b"0", b"-1", b"99999999", b"9223372036854775807", b"x"])
+MOMENTS = st.sampled_from([b"1", b"99999999999", b"99999999999500", b"0", b"-1", b"x"])
+
+
+def request(name: bytes, *words: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:
+    """A request of a command with these arguments."""
+    return st.tuples(*words).map(lambda drawn: [name, *drawn])
+
+
+def options(*choices: st.SearchStrategy[list[bytes]]) -> st.SearchStrategy[list[bytes]]:
+    """Some options, in any order and number, contradicting ones among them."""
+    return st.lists(st.one_of(*choices), max_size=2).map(
+        lambda lists: [word for words in lists for word in words]
+    )
+
+
+def word(*words: bytes) -> st.SearchStrategy[list[bytes]]:
+    """One of the words, as an option."""
+    return st.sampled_from(words).map(lambda chosen: [chosen])
+
+
+def joined(
+    first: st.SearchStrategy[list[bytes]], second: st.SearchStrategy[list[bytes]]
+) -> st.SearchStrategy[list[bytes]]:
+    """A request with options."""
+    return st.tuples(first, second).map(lambda both: both[0] + both[1])
+
+
+EXPIRIES = st.one_of(
+    request(b"EX", TIMES), request(b"PX", TIMES), request(b"EXAT", MOMENTS), request(b"PXAT", MOMENTS)
+)
+CONDITIONS = options(word(b"NX", b"XX", b"GT", b"LT", b"nx"))
+
+ANY_KEY = st.one_of(
+    request(b"DEL", KEYS),
+    request(b"TYPE", KEYS),
+    request(b"SET", KEYS, VALUES),
+    request(b"RENAME", KEYS, KEYS),
+    joined(request(b"COPY", KEYS, KEYS), options(word(b"REPLACE"))),
+    request(b"EXPIRE", KEYS, TIMES),
+    request(b"TTL", KEYS),
+    request(b"OBJECT", st.just(b"ENCODING"), KEYS),
+    request(b"FLUSHALL"),
+)
+"""What is done to keys of any type."""
