@@ -85,7 +85,13 @@ class Command:
         return argc == self.arity if self.arity >= 0 else argc >= -self.arity
 
 
-_SUBJECT_OF_GROUP = {"generic": "keyspace", "string": "string", "hash": "hash", "connection": "connection"}
+_SUBJECT_OF_GROUP = {
+    "bitmap": "bitmap",
+    "connection": "connection",
+    "generic": "keyspace",
+    "hash": "hash",
+    "string": "string",
+}
 _SUBJECT_OF_NAME = {
     b"dbsize": "keyspace",
     b"flushall": "keyspace",

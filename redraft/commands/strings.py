@@ -26,21 +26,21 @@ from redraft.commands.reply import (
     wrong_arity,
 )
 from redraft.engine.record import (
-    COMPUTED,
-    EDITED,
-    INTEGER,
+    BODY_AT,
+    EXPIRING,
     STRING,
+    STRINGS,
     body_of,
     computed_body,
     edited_body,
     expiring,
     integer_body,
     payload,
+    payload_view,
     string_body,
     with_body_of,
 )
 
-_TYPES: Final = frozenset((STRING, INTEGER, EDITED, COMPUTED))
 _OVERFLOW: Final = b"ERR increment or decrement would overflow"
 
 
@@ -50,9 +50,19 @@ def find_string(ctx: Context, key: bytes) -> tuple[bytes, bytes] | None:
     if record is None:
         return None
     body = body_of(record)
-    if body[0] not in _TYPES:
+    if body[0] not in STRINGS:
         raise CommandError(WRONG_TYPE)
     return record, payload(body)
+
+
+def find_view(ctx: Context, key: bytes) -> tuple[bytes, memoryview] | None:
+    """Do what `find_string` does, without a copy of the payload: for strings that are large."""
+    record = ctx.keyspace.find(ctx.slot_of(key), key)
+    if record is None:
+        return None
+    if record[BODY_AT if record[0] == EXPIRING else 0] not in STRINGS:
+        raise CommandError(WRONG_TYPE)
+    return record, payload_view(record)
 
 
 def get(ctx: Context, args: list[bytes]) -> bytes:
@@ -296,7 +306,7 @@ def mget(ctx: Context, args: list[bytes]) -> bytes:
     for slot, key in zip(ctx.slots_of(args[1:]), args[1:], strict=True):
         record = find(slot, key)
         body = body_of(record) if record is not None else b"\0"
-        replies.append(body if body[0] == STRING else bulk(payload(body)) if body[0] in _TYPES else nil)
+        replies.append(body if body[0] == STRING else bulk(payload(body)) if body[0] in STRINGS else nil)
     return array(replies)
 
 

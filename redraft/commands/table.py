@@ -7,6 +7,7 @@ native scan and the executor: nothing stores them or sends them.
 from __future__ import annotations
 
 from redraft.commands.command import Command, Kind
+from redraft.commands.facts_bitmaps import BITMAPS
 from redraft.commands.facts_generic import GENERIC
 from redraft.commands.facts_hashes import HASHES
 from redraft.commands.facts_local import LOCAL
@@ -14,7 +15,7 @@ from redraft.commands.facts_strings import STRINGS
 
 __all__ = ["BY_NAME", "COMMANDS", "IDS", "Command", "Kind", "scan_table"]
 
-COMMANDS: tuple[Command, ...] = (*STRINGS, *GENERIC, *HASHES, *LOCAL)
+COMMANDS: tuple[Command, ...] = (*STRINGS, *BITMAPS, *GENERIC, *HASHES, *LOCAL)
 """Every command; containers hold their subcommands."""
 
 IDS: dict[bytes, int] = {command.name: number for number, command in enumerate(COMMANDS)}

@@ -22,6 +22,7 @@ _LEXEMES = re.compile(r"\.\.\.|[\[\]<>|]|[^\s\[\]<>|]+")
 
 _INTEGERS = frozenset(
     [
+        "bit",
         "count",
         "cursor",
         "decrement",
@@ -41,7 +42,7 @@ _INTEGERS = frozenset(
         "client-id",
     ]
 )
-_KEYS = frozenset(["destination", "key", "key1", "key2", "newkey", "source"])
+_KEYS = frozenset(["destination", "key", "key1", "key2", "newkey", "source", "destkey"])
 
 
 @dataclass(frozen=True, slots=True)

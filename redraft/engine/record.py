@@ -124,9 +124,9 @@ def string_body(payload: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(payload), payload)
 
 
-def edited_body(payload: bytes) -> bytes:
-    """Return the body of a string that was edited in place."""
-    return b"r$%d\r\n%b\r\n" % (len(payload), payload)
+def edited_body(*pieces: bytes | bytearray | memoryview) -> bytes:
+    """Return the body of a string that was edited in place, out of its pieces."""
+    return b"".join((b"r$%d\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"))
 
 
 def computed_body(payload: bytes) -> bytes:
@@ -144,3 +144,10 @@ def payload(body: bytes) -> bytes:
     if body[0] == INTEGER:
         return body[1:-2]
     return body[body.index(b"\n") + 1 : -2]
+
+
+def payload_view(record: bytes) -> memoryview:
+    """Return the string a string's record stands for, without a copy."""
+    at = BODY_AT if record[0] == EXPIRING else 0
+    start = at + 1 if record[at] == INTEGER else record.index(b"\n", at) + 1
+    return memoryview(record)[start:-2]
