@@ -90,6 +90,7 @@ _SUBJECT_OF_GROUP = {
     "connection": "connection",
     "generic": "keyspace",
     "hash": "hash",
+    "hyperloglog": "hyperloglog",
     "string": "string",
 }
 _SUBJECT_OF_NAME = {

@@ -10,12 +10,13 @@ from redraft.commands.command import Command, Kind
 from redraft.commands.facts_bitmaps import BITMAPS
 from redraft.commands.facts_generic import GENERIC
 from redraft.commands.facts_hashes import HASHES
+from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
 from redraft.commands.facts_local import LOCAL
 from redraft.commands.facts_strings import STRINGS
 
 __all__ = ["BY_NAME", "COMMANDS", "IDS", "Command", "Kind", "scan_table"]
 
-COMMANDS: tuple[Command, ...] = (*STRINGS, *BITMAPS, *GENERIC, *HASHES, *LOCAL)
+COMMANDS: tuple[Command, ...] = (*STRINGS, *BITMAPS, *HYPERLOGLOGS, *GENERIC, *HASHES, *LOCAL)
 """Every command; containers hold their subcommands."""
 
 IDS: dict[bytes, int] = {command.name: number for number, command in enumerate(COMMANDS)}

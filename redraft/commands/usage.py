@@ -42,7 +42,7 @@ _INTEGERS = frozenset(
         "client-id",
     ]
 )
-_KEYS = frozenset(["destination", "key", "key1", "key2", "newkey", "source", "destkey"])
+_KEYS = frozenset(["destination", "key", "key1", "key2", "newkey", "source", "destkey", "sourcekey"])
 
 
 @dataclass(frozen=True, slots=True)
