@@ -19,19 +19,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from redraft.engine.deadlines import Deadlines
 from redraft.engine.interface import Engine
 from redraft.engine.record import (
     BODY_AT,
     EXPIRING,
     STRING,
-    body_of,
-    collection_body,
     collection_id,
-    collection_of,
     deadline_of,
     weight,
-    with_body_of,
+    with_id,
 )
 
 KEY_BYTES: Final = 136
@@ -42,6 +38,10 @@ COPIED_AT_ONCE: Final = 1000
 
 DEADLINE_BYTES: Final = 80
 """What a deadline costs besides the bytes in the record: its entry in the heap (measured)."""
+
+
+Counts = tuple[int, int, int]
+"""(key_count, expiring_count, data_bytes)"""
 
 
 class ExpiredKeyError(Exception):
@@ -64,7 +64,8 @@ class Keyspace:
         "key_count", "now_ms", "slots", "writing",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, slots: Iterable[int]) -> None:
+    def __init__(self, engine: Engine, slots: Iterable[int], counts: Counts | None = None) -> None:
+        """Count what the engine holds, unless the counts are known."""
         self.engine = engine
         self.slots: Sequence[int] = sorted(slots)
         self.now_ms = 0
@@ -75,8 +76,16 @@ class Keyspace:
         """(slot, key, record before) or (members, name, value before), in the order of the writes."""
         self.dropped: list[tuple[int, int]] = []
         """(slot, id) of collections whose record was replaced or deleted."""
-        self._deadlines = Deadlines(self._is_current)
-        self._count()
+        self._deadlines = engine.deadlines(self._is_current)
+        if counts is None:
+            self._count()
+        else:
+            self.key_count, self.expiring_count, self.data_bytes = counts
+
+    @property
+    def counts(self) -> Counts:
+        """What is counted, to be given to the next keyspace of the same engine."""
+        return self.key_count, self.expiring_count, self.data_bytes
 
     @property
     def used_bytes(self) -> int:
@@ -178,12 +187,14 @@ class Keyspace:
         """Give a stored key another name, and its collection with it; can't be undone."""
         record = self._drop(slot, key)
         assert record is not None
+        self.journal.append((slot, key, record))
         number = collection_id(record)
         if number:
             self.dropped.pop()
-            if to_slot != slot:
-                self.engine.move_members(slot, number, to_slot)
-        self.journal.append((slot, key, record))
+            if to_slot != slot:  # a name in the engine is used once
+                made = self.new_collection()
+                self.engine.move_members(slot, number, to_slot, made)
+                record = with_id(record, made)
         self.put(to_slot, to_key, record)
 
     def copy(self, slot: int, key: bytes, to_slot: int, to_key: bytes) -> None:
@@ -192,9 +203,8 @@ class Keyspace:
         assert record is not None
         number = collection_id(record)
         if number:
-            head, more = collection_of(body_of(record))
             made = self.new_collection()
-            record = with_body_of(record, collection_body(head._replace(id=made), more))
+            record = with_id(record, made)
             source, target = self.engine.members(slot, number), self.engine.members(to_slot, made)
             low = b""
             while found := source.range(low, limit=COPIED_AT_ONCE):

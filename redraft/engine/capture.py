@@ -58,7 +58,7 @@ class Capture:
 
     __slots__ = (
         "_all_dropped", "_before", "_collections", "_cursor", "_dropped", "_epoch", "_garbage", "_ids",
-        "_keys", "_members", "_members_before", "_runs", "_slot", "_slots_of", "_tables", "_unread",
+        "_keys", "_members", "_members_before", "_runs", "_slot", "_tables", "_unread",
         "_whole_keys_max", "pending",
     )  # fmt: skip
 
@@ -87,7 +87,6 @@ class Capture:
         self._ids: list[int] | None = None  # of those to read, once the slots are through
         self._dropped: Collections = {}  # by the engine, before they were read
         self._all_dropped = False
-        self._slots_of: dict[int, int] = {}  # where those were that moved since
         self._members: MemoryMembers | None = None  # the large collection that is being read
         self._cursor: bytes | None = None  # the last name of it that was read
         self._members_before: dict[int, Before] = {}
@@ -204,13 +203,16 @@ class Capture:
         self._all_dropped |= mine
         return mine
 
-    def keep_place(self, members: MemoryMembers) -> None:
-        """A collection that was not read yet moves to another slot."""
-        self._slots_of.setdefault(members.id, members.slot)
+    def keep_whole(self, members: MemoryMembers) -> None:
+        """A collection that was not read to its end gets another id: what is left is copied here and now."""
+        cursor = None
+        if members is self._members:
+            cursor, self._members = self._cursor, None
+        self._runs.append(self._read_members(members, cursor, len(members) + 1)[0])
 
     def _next_members(self, keys_max: int) -> Run | None:
         if self._members is not None:
-            return self._read_members(self._members, keys_max)
+            return self._read_on_members(keys_max)
         if self._ids is None:
             self._ids = list(self._collections)
             self._ids += self._dropped
@@ -223,37 +225,42 @@ class Capture:
                 self._copy_members(members)
                 return self._runs.popleft()
             self._members, self._cursor = members, None
-            return self._read_members(members, keys_max)
+            return self._read_on_members(keys_max)
         return None
 
     def _copy_members(self, members: MemoryMembers) -> None:
         values = members.values
-        self._runs.append(Run(self._slot_of(members), list(values), list(values.values()), members.id))
+        self._runs.append(Run(members.slot, list(values), list(values.values()), members.id))
         self._done_members(members)
 
-    def _read_members(self, members: MemoryMembers, keys_max: int) -> Run:
-        """Read on in the open collection, from the name after the last one."""
+    def _read_on_members(self, keys_max: int) -> Run:
+        """Read on in the open collection."""
+        assert self._members is not None
+        run, self._cursor = self._read_members(self._members, self._cursor, keys_max)
+        if self._cursor is None:
+            self._members = None
+        return run
+
+    def _read_members(
+        self, members: MemoryMembers, cursor: bytes | None, keys_max: int
+    ) -> tuple[Run, bytes | None]:
+        """Read a collection from the name after the last one; also return its last name, None at the end."""
         values, before = members.values, self._members_before.get(members.id)
-        names = members.after(self._cursor, keys_max)
+        names = members.after(cursor, keys_max)
         last = names[-1] if len(names) == keys_max else None
         if before is not None and before.gone:
             gone = [name for name in before.gone if last is None or name <= last]
             before.gone.difference_update(gone)
             names += [name for name in gone if name not in values]
-        slot, number = self._slot_of(members), members.id
+        slot, number = members.slot, members.id
         if last is None:
             self._done_members(members)
-            self._members = None
-        self._cursor = last
         if before is None:
-            return Run(slot, names, [values[name] for name in names], number)
+            return Run(slot, names, [values[name] for name in names], number), last
         kept = before.values
         found = [(name, kept[name] if name in kept else values[name]) for name in names]
         pairs = [(name, value) for name, value in found if value is not None]
-        return Run(slot, [name for name, _ in pairs], [value for _, value in pairs], number)
-
-    def _slot_of(self, members: MemoryMembers) -> int:
-        return self._slots_of.get(members.id, members.slot)
+        return Run(slot, [name for name, _ in pairs], [value for _, value in pairs], number), last
 
     def _done_members(self, members: MemoryMembers) -> None:
         members.epoch = self._epoch

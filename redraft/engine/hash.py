@@ -16,14 +16,16 @@ whoever writes a key of a slot in `pending` has to tell the capture (`keep`) bef
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from sortedcontainers import SortedList
 
 from redraft.engine.capture import Capture, Collections
+from redraft.engine.deadlines import Deadlines
 from redraft.engine.interface import POSITION_END, position
-from redraft.engine.members import UNORDERED_MAX, MemoryMembers
+from redraft.engine.members import MemoryMembers
+from redraft.engine.ordered import UNORDERED_MAX
 from redraft.topology.slots import SLOTS
 
 ORDER_KEPT_KEYS_MIN: Final = 512
@@ -185,13 +187,15 @@ class HashEngine:
             self._garbage.append(self.collections)
         self.collections = {}
 
-    def move_members(self, slot: int, number: int, to_slot: int) -> None:  # noqa: ARG002 - likewise
+    def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:  # noqa: ARG002 - likewise
         """See `Engine.move_members`."""
-        members = self.collections.get(number)
-        if members is not None:
-            if self._capture is not None and members.epoch != self.epoch:
-                self._capture.keep_place(members)
-            members.slot = to_slot
+        members = self.collections.pop(number, None)
+        if members is None:
+            return
+        if self._capture is not None and members.epoch != self.epoch:
+            self._capture.keep_whole(members)
+        members.slot, members.id, members.epoch = to_slot, to_number, self.epoch
+        self.collections[to_number] = members
 
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
         """See `Engine.load_members`."""
@@ -245,6 +249,10 @@ class HashEngine:
         """Tell the capture that a key of a pending slot is about to be written."""
         assert self._capture is not None
         self._capture.keep(slot, key)
+
+    def deadlines(self, is_current: Callable[[int, int, bytes], bool]) -> Deadlines:
+        """See `Engine.deadlines`."""
+        return Deadlines(is_current)
 
     def close(self) -> None:
         """See `Engine.close`."""

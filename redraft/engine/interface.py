@@ -14,7 +14,7 @@ An engine judges nothing: expiry, types and ownership are its callers' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 from zlib import crc32
 
@@ -60,6 +60,22 @@ class Members(Protocol):
 
     def count(self, low: bytes = b"", high: bytes | None = None) -> int:
         """Return how many names there are from `low` up to, not including, `high`."""
+
+
+class Deadlines(Protocol):
+    """When keys expire, ordered by (deadline, slot, key): the order in which they are removed."""
+
+    def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:
+        """Note a deadline; `live` is the number of keys that have one."""
+
+    def first(self) -> tuple[int, int, bytes] | None:
+        """Return the next (deadline, slot, key) that is current, None when no key expires."""
+
+    def clear(self) -> None:
+        """Forget all."""
+
+    def tend(self) -> bool:
+        """Free a bit of what was forgotten; return whether there is more."""
 
 
 class Captured(Protocol):
@@ -112,8 +128,11 @@ class Engine(Protocol):
     def drop_all_members(self) -> None:
         """Delete the members of all collections."""
 
-    def move_members(self, slot: int, number: int, to_slot: int) -> None:
-        """A collection's key has moved to another slot."""
+    def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:
+        """A collection's key has moved to another slot, where it has another id that is new."""
+
+    def deadlines(self, is_current: Callable[[int, int, bytes], bool]) -> Deadlines:
+        """Return where the deadlines of the keys are noted; `is_current` knows those that still count."""
 
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Store members of names that are new, before anything looks at them."""
@@ -132,3 +151,42 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of files and memory."""
+
+
+class Durable(Protocol):
+    """What an engine on disk is asked beyond that.
+
+    A checkpoint goes: `freeze` between two entries, `write_frozen` in a worker, `thaw`.  A capture is of the
+    newest checkpoint, so it has to be begun right behind a `thaw`.
+    """
+
+    durable_index: int
+    """The entry that the newest checkpoint on disk is of."""
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """What was given to `freeze` for it; None in a new engine."""
+
+    @property
+    def dirty_bytes(self) -> int:
+        """About how much was written since the last `freeze`."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether apply has to wait for a checkpoint."""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a checkpoint is on its way."""
+
+    def freeze(self, checkpoint: bytes) -> None:
+        """Begin a checkpoint of what is applied now."""
+
+    def write_frozen(self) -> None:
+        """Make it durable; raises OSError.  In a worker."""
+
+    def thaw(self) -> None:
+        """It is durable."""
+
+    def clean(self) -> bool:
+        """Delete a bit of what is not there any more; True when there is more.  In a worker."""

@@ -110,6 +110,12 @@ def collection_id(record: bytes) -> int:
     return 0 if record[at] in STRINGS else int.from_bytes(record[at + _ID_AT : at + _SIZE_AT], "big")
 
 
+def with_id(record: bytes, number: int) -> bytes:
+    """Return a collection's record with another id."""
+    at = (BODY_AT if record[0] == EXPIRING else 0) + _ID_AT
+    return record[:at] + number.to_bytes(_SIZE_AT - _ID_AT, "big") + record[at + _SIZE_AT - _ID_AT :]
+
+
 def weight(record: bytes) -> int:
     """Return the bytes that a record and the members it stands for take."""
     at = BODY_AT if record[0] == EXPIRING else 0

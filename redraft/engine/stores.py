@@ -1,0 +1,58 @@
+"""What an engine on disk has to bring: a store of ordered keys; `stored` makes an engine of it.
+
+A store is written by one thread at a time, a batch at once, and read by another meanwhile: what is read is
+as of the last `refresh`, or newer.  After a crash it holds all of every batch that `write` returned from, and
+all or nothing of the next one.  Damage that is met is told by `StoreDamagedError`, never given as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from redraft.base.errors import DamagedError
+
+Write = tuple[bytes, bytes | None]
+"""A key and its new value; None deletes it."""
+
+
+class StoreDamagedError(DamagedError):
+    """What the store has on disk is not what was written; says where."""
+
+
+class View(Protocol):
+    """A store as of one moment; readable from any thread, by one at a time."""
+
+    def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys from `low` up to, not including, `high` and their values, in order."""
+
+    def close(self) -> None:
+        """Let the store forget that moment."""
+
+
+class Store(Protocol):
+    """Ordered keys on disk, in a directory of its own."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, None when there is none."""
+
+    def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys from `low` up to, not including, `high` and their values, in order."""
+
+    def write(self, batch: Iterable[Write]) -> None:
+        """Carry out a batch, all or nothing, and make it durable.  Takes long: not for the loop's thread."""
+
+    def fill(self, batch: Iterable[Write]) -> None:
+        """Write to a store that is not in use yet: neither atomic nor durable before the next `write`."""
+
+    def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:
+        """Delete keys from `low` up to `high`, about `limit` at once; True when more are left.  As `write`."""
+
+    def refresh(self) -> None:
+        """Let reads see what was written."""
+
+    def view(self) -> View:
+        """Return the store as of now."""
+
+    def close(self) -> None:
+        """Close it; what was written stays."""
