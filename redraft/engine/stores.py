@@ -46,7 +46,7 @@ class Store(Protocol):
         """Write to a store that is not in use yet: neither atomic nor durable before the next `write`."""
 
     def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:
-        """Delete keys from `low` up to `high`, about `limit` at once; True when more are left.  As `write`."""
+        """Delete keys from `low` to `high`, about `limit` at once; True when some are left.  As `write`."""
 
     def refresh(self) -> None:
         """Let reads see what was written."""
