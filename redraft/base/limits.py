@@ -35,6 +35,11 @@ READ_BYTES: Final = 256 * KIB  # one recv of a client's or a peer's socket
 ROUND_COMMANDS_MAX: Final = 16 * KIB  # commands a connection may have out at once
 VALUE_BYTES_MAX: Final = 512 * MIB  # Redis's own limit of one string
 
+TRANSACTION_BYTES_MAX: Final = (
+    64 * MIB
+)  # what MULTI queues, or WATCH holds: it is one entry, applied in one go
+TRANSACTION_COMMANDS_MAX: Final = 128 * KIB  # a node does nothing else while it applies them
+
 REQUEST_BYTES_MAX: Final = GIB  # the most `client_query_buffer_limit` may be: one command with all it has
 ENTRY_BYTES_MAX: Final = 16 * MIB  # the most `entry_bytes_max` may be: what a large command rides with
 
@@ -66,4 +71,5 @@ assert SECRET_BYTES_MAX < HANDSHAKE_BYTES_MAX
 assert REQUEST_BYTES_MAX + ENTRY_BYTES_MAX < LOG_RECORD_BYTES_MAX < FRAME_BYTES_MAX, (
     "what is taken can be sent"
 )
+assert 2 * TRANSACTION_BYTES_MAX <= REQUEST_BYTES_MAX, "a transaction is taken like any command"
 assert DIAL_BACKOFF_FIRST_MS <= DIAL_BACKOFF_LAST_MS

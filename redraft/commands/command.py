@@ -92,6 +92,7 @@ _SUBJECT_OF_GROUP = {
     "hash": "hash",
     "hyperloglog": "hyperloglog",
     "string": "string",
+    "transactions": "transaction",
 }
 _SUBJECT_OF_NAME = {
     b"dbsize": "keyspace",

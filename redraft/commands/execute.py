@@ -13,10 +13,12 @@ which is this machine's trouble and must not be answered as if it were every rep
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 from redraft.accel.scan import LOOSE, configure, scan_args
+from redraft.commands import transaction
 from redraft.commands.command import Command, Kind
 from redraft.commands.context import Context
 from redraft.commands.keyspace import ExpiredKeyError, Keyspace
@@ -39,6 +41,7 @@ from redraft.engine.record import BODY_AT, DEADLINE_BYTES, EXPIRING, INTEGER, ST
 configure(scan_table())
 
 _GET, _SET, _INCR, _DEL = (IDS[name] for name in (b"get", b"set", b"incr", b"del"))
+_EXEC: Final = IDS[b"exec"]
 _NEVER: Final = -2
 """No command's id."""
 
@@ -61,6 +64,8 @@ def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -
     keyspace = ctx.keyspace
     keyspace.now_ms = ctx.now_ms
     keyspace.writing = ctx.write
+    if ctx.write:
+        keyspace.open_modified()
     commands, spans = scan_args(data)
     requests = zip(commands[0::3], commands[1::3], commands[2::3], strict=True)
     assert sum(mark[0] for mark in marks) * 3 == len(commands), "the marks are not those of the data"
@@ -95,6 +100,7 @@ def _execute_in_memory(
     the handlers.  What the branches change in the keyspace's counts is told before a handler runs.
     """
     keyspace, tables, orders, pending = ctx.keyspace, engine.tables, engine.orders, engine.pending
+    modified, index = keyspace.modified, keyspace.index
     now = ctx.now_ms.to_bytes(DEADLINE_BYTES, "big")
     get = _GET
     set_, incr, delete = (_SET, _INCR, _DEL) if ctx.write else (_NEVER,) * 3
@@ -135,6 +141,7 @@ def _execute_in_memory(
                     old = table.get(key)
                     if old is None:
                         table[key] = record
+                        modified[slot] = index
                         keys += 1
                         used += len(key) + len(record)
                         if slot in orders:
@@ -144,6 +151,7 @@ def _execute_in_memory(
                         continue
                     if old[0] in STRINGS:
                         table[key] = record
+                        modified[slot] = index
                         used += len(record) - len(old)
                         reply(OK)
                         span += 6
@@ -159,6 +167,7 @@ def _execute_in_memory(
                     old = table.get(key)
                     if old is None:
                         table[key] = b":1\r\n"
+                        modified[slot] = index
                         keys += 1
                         used += len(key) + 4
                         if slot in orders:
@@ -169,6 +178,7 @@ def _execute_in_memory(
                     if old[0] == INTEGER and len(old) <= _SAFE_INTEGER_BYTES:
                         record = b":%d\r\n" % (int(old[1:]) + 1)
                         table[key] = record
+                        modified[slot] = index
                         used += len(record) - len(old)
                         reply(record)
                         span += 4
@@ -186,6 +196,7 @@ def _execute_in_memory(
                         continue
                     if old[0] in STRINGS:
                         del table[key]
+                        modified[slot] = index
                         keys -= 1
                         used -= len(key) + len(old)
                         if slot in orders:
@@ -216,7 +227,7 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
     try:
         command = _PLAIN.get(number)
         if command is None or not command.accepts(len(words)):
-            command = _resolve(number, words)
+            command = resolve(number, words)
         handler = command.handler
         assert handler is not None, f"{command.name!r} is a command of the node's own"
         assert ctx.write or command.kind is not Kind.WRITE, f"{command.name!r} among reads"
@@ -232,17 +243,25 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
         keyspace.undo()
         ctx.bugs.append(bug)
         return _INTERNAL
-    keyspace.journal.clear()
+    journal = keyspace.journal
+    if journal:
+        if ctx.slot >= 0:
+            keyspace.modified[ctx.slot] = keyspace.index
+            journal.clear()
+        else:
+            keyspace.keep()
     if keyspace.dropped:
         keyspace.release()
     return reply
 
 
-def _resolve(number: int, words: list[bytes]) -> Command:
+def resolve(number: int, words: list[bytes]) -> Command:
     """Return the command or subcommand that a request is, raising CommandError when it is none."""
     if number < 0:
         raise CommandError(unknown_command(words))
     command = COMMANDS[number & (LOOSE - 1)]
+    if number == _EXEC and len(words) > 1:
+        return _TRANSACTION
     if not command.accepts(len(words)):
         raise CommandError(wrong_arity(command.name))
     if not command.subcommands or len(words) == 1:
@@ -254,3 +273,18 @@ def _resolve(number: int, words: list[bytes]) -> Command:
                 raise CommandError(wrong_arity(name))
             return subcommand
     raise CommandError(unknown_subcommand(command.name, words[1]))
+
+
+def _transaction(ctx: Context, words: list[bytes]) -> bytes:
+    if ctx.deny_oom and any(_may_grow(requests) for _, _, requests in transaction.segments_of(words)):
+        raise CommandError(b"EXECABORT Transaction discarded because of: " + OVER_MEMORY)
+    return transaction.carry_out(ctx, words, execute_batch)
+
+
+def _may_grow(requests: bytes) -> bool:
+    numbers = scan_args(requests)[0][::3]
+    return any(number >= 0 and COMMANDS[number & (LOOSE - 1)].denied_when_full for number in numbers)
+
+
+_TRANSACTION: Final = replace(COMMANDS[_EXEC], arity=-5, kind=Kind.READ, handler=_transaction)
+"""EXEC with arguments: the transaction as the front end sends it; clients' EXEC has none."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
-from redraft.commands import whole
+from redraft.commands import transaction, whole
 from redraft.commands.command import Command, row
 
 _connection = partial(row, group="connection", local=True)
 _server = partial(row, group="server", local=True)
+_transaction = partial(row, group="transactions", local=True)
 _cluster = partial(row, group="cluster", local=True)
 _ALWAYS = "loading stale"
 _SETUP = "noscript loading stale fast no_auth allow_busy"
 _OWN = "noscript loading stale"
+_SWITCH = "noscript loading stale fast allow_busy"
 _ADMIN = "admin noscript loading stale"
 _VARIES = "nondeterministic_output"
 _BY_SUBCOMMAND = "Depends on the subcommand"
@@ -129,6 +131,15 @@ LOCAL: tuple[Command, ...] = (
             complexity=_BY_SUBCOMMAND,
             subcommands=_REDRAFT),
     _server("time", 1, "loading stale fast", since="2.6.0", summary="The server's time", tips=_VARIES),
+    _transaction("discard", 1, _SWITCH, since="2.0.0", summary="Forget the commands queued by MULTI",
+                 complexity="O(N)"),
+    _transaction("exec", 1, "noscript loading stale skip_slowlog", since="1.2.0",
+                 summary="Carry out the commands queued by MULTI, as one", complexity="O(N)"),
+    _transaction("multi", 1, _SWITCH, since="1.2.0", summary="Begin a transaction: queue what follows"),
+    _transaction("unwatch", 1, _SWITCH, since="2.2.0", summary="Forget which keys are watched"),
+    _transaction("watch", -2, _SWITCH, (1, -1, 1), "RO", since="2.2.0",
+                 summary="Let the next EXEC do nothing if any of the keys has changed", complexity="O(N)",
+                 usage="key [key ...]", handler=transaction.watch),
     _cluster("cluster", -2, since="3.0.0", summary="The cluster's state", complexity=_BY_SUBCOMMAND,
              subcommands=_CLUSTER, handler=whole.cluster),
     _cluster("readonly", 1, "loading stale fast", since="3.0.0",

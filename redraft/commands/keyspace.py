@@ -7,6 +7,9 @@ Invariants:
 - `journal` holds what the command under way has replaced, `dropped` the collections that no record names any
   more; both are empty between commands.
 - The members that the engine holds are those of the collections that its records name.
+- `modified` has, by slot, the index of the last entry that changed something there, 0 for none (WATCH);
+  it is empty before the first write.  It is state, and in snapshots.  `index` is the entry being applied,
+  or the last one.
 
 Expiry is a logged event (docs/guarantees.md, "Time").  While an entry is applied
 (`writing`), a key whose deadline is not after the entry's clock is gone and is removed when met.  A
@@ -29,6 +32,7 @@ from redraft.engine.record import (
     weight,
     with_id,
 )
+from redraft.topology.slots import SLOTS
 
 KEY_BYTES: Final = 136
 """What a key costs besides its bytes and its record's: two bytes objects, a dict's entry (measured)."""
@@ -60,8 +64,8 @@ class Keyspace:
     """Keys and records of the slots one group owns, over an engine."""
 
     __slots__ = (
-        "_deadlines", "collections_made", "data_bytes", "dropped", "engine", "expiring_count", "journal",
-        "key_count", "now_ms", "slots", "writing",
+        "_deadlines", "collections_made", "data_bytes", "dropped", "engine", "expiring_count", "index",
+        "journal", "key_count", "modified", "now_ms", "slots", "writing",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, slots: Iterable[int], counts: Counts | None = None) -> None:
@@ -70,6 +74,8 @@ class Keyspace:
         self.slots: Sequence[int] = sorted(slots)
         self.now_ms = 0
         self.writing = False
+        self.index = 0
+        self.modified: list[int] = []
         self.collections_made = 0
         """So far, in this group: the last id given."""
         self.journal: list[tuple[Any, bytes, bytes | None]] = []
@@ -146,6 +152,19 @@ class Keyspace:
         self.journal.append((slot, key, old))
         return True
 
+    def open_modified(self) -> list[int]:
+        """Return `modified` to be written to: an idle group has none."""
+        if not self.modified:
+            self.modified = [0] * SLOTS
+        return self.modified
+
+    def keep(self) -> None:
+        """The command under way is done: what it has written stands."""
+        modified, index = self.open_modified(), self.index
+        for place, _name, _old in self.journal:
+            modified[place if type(place) is int else place.slot] = index
+        self.journal.clear()
+
     def undo(self) -> None:
         """Take back what the command under way has written."""
         self.dropped.clear()
@@ -170,6 +189,9 @@ class Keyspace:
 
     def clear(self) -> None:
         """Delete all keys; can't be undone, so it has to be the last thing a command does."""
+        modified = self.open_modified()
+        for slot, _count in self.occupied():
+            modified[slot] = self.index
         for slot in self.slots:
             self.engine.delete_slot(slot)
         self.engine.drop_all_members()
@@ -248,11 +270,13 @@ class Keyspace:
         """
         assert not self.journal
         removed = 0
+        modified = self.open_modified()
         while removed < limit:
             first = self._deadlines.first()
             if first is None or first[0] > cutoff_ms:
                 break
             self._drop(first[1], first[2])
+            modified[first[1]] = self.index
             removed += 1
         self.release()
         return removed

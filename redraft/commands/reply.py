@@ -15,6 +15,8 @@ ONE: Final = b":1\r\n"
 EMPTY_BULK: Final = b"$0\r\n\r\n"
 NIL: Final = (b"", b"", b"$-1\r\n", b"_\r\n")
 """No value; by protocol."""
+NULL_ARRAY: Final = (b"", b"", b"*-1\r\n", b"_\r\n")
+"""No array; by protocol."""
 
 
 class CommandError(Exception):

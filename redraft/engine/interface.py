@@ -32,6 +32,9 @@ def position(key: bytes) -> int:
 class Members(Protocol):
     """The members of one collection: an ordered map of names to values."""
 
+    slot: int
+    """Of the collection's key."""
+
     def get(self, name: bytes) -> bytes | None:
         """Return the value of a name, None when there is none."""
 

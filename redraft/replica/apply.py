@@ -50,6 +50,7 @@ class Applier:
         answers: list[Answer] = []
         for entry in self._log.slice(self.applied_index + 1, commit_index + 1, bytes_max):
             assert entry.index == self.applied_index + 1, "entries are applied in order, once each"
+            self.keyspace.index = entry.index
             if entry.kind == EntryKind.PARTS:
                 self._apply_parts(entry.data, answers)
             elif entry.kind == EntryKind.EXPIRE:

@@ -1,7 +1,8 @@
 """A replica's state made into a snapshot, and a snapshot made into state, a bounded piece at a time.
 
 What a snapshot holds is all that apply depends on: keys with their records (deadlines are in them), the
-sessions with the replies that are not yet acknowledged, the group's clock; and which entry was the last.
+sessions with the replies that are not yet acknowledged, the group's clock, when each slot was changed last;
+and which entry was the last.
 `Making` fixes all of it when it begins, while apply goes on; `Loading` fills an empty applier.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 from redraft.engine.capture import Run
 from redraft.replica.apply import Applier
-from redraft.snapshot.format import Encoder, End, Header, Item, SessionState
+from redraft.snapshot.format import Encoder, End, Header, Item, Modified, SessionState
 
 
 class Making:
@@ -36,7 +37,7 @@ class Making:
         self._captured = self._engine.capture()
         self._held = True
         self._encoder = Encoder()
-        self._coming = self._begin(applier.sessions.copy_states())
+        self._coming = self._begin(applier.sessions.copy_states(), list(applier.keyspace.modified))
 
     def step(self, keys_max: int, bytes_max: int) -> list[bytes]:
         """Return the next blocks: of about `keys_max` keys, fewer when those have `bytes_max` bytes.
@@ -69,10 +70,13 @@ class Making:
             self._held = False
             self._engine.release()
 
-    def _begin(self, sessions: list[SessionState]) -> Iterator[bytes]:
+    def _begin(self, sessions: list[SessionState], modified: list[int]) -> Iterator[bytes]:
         yield self._encoder.header(self.header)
         for state in sessions:
             yield from self._encoder.session(state)
+        if modified:
+            by_slot = {slot: index for slot, index in enumerate(modified) if index}
+            yield self._encoder.modified(Modified(by_slot))
 
     def _go_on(self, keys_max: int) -> Iterator[bytes]:
         """The blocks of the next keys; behind the last ones the end."""
@@ -102,6 +106,10 @@ class Loading:
                 applier.keyspace.load(item.slot, item.keys, item.records)
         elif isinstance(item, SessionState):
             applier.sessions.load(item)
+        elif isinstance(item, Modified):
+            modified = applier.keyspace.open_modified()
+            for slot, index in item.index_by_slot.items():
+                modified[slot] = index
         elif isinstance(item, Header):
             self.header = item
         else:
@@ -112,6 +120,7 @@ class Loading:
             applier.clock_ms = header.clock_ms
             applier.expired_keys = header.expired_keys
             applier.keyspace.collections_made = header.collections_made
+            applier.keyspace.index = header.index
             applier.keyspace.engine.commit(header.index)
             return True
         return False

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from redraft.accel import scan
-from redraft.server import inline, words
+from redraft.server import inline, transaction, words
 from redraft.server.connection_modes import REPLIES_OFF, REPLIES_ON
 from redraft.server.limits import BULK_READ_BYTES, READ_BYTES, READS_PER_TURN, ROUNDS_PER_TURN
 from redraft.server.output import Output
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from redraft.server.frontend import FrontEnd
     from redraft.server.port import Port
+    from redraft.server.transaction import Transaction, Watch
 
 log = logging.getLogger("redraft.server")
 
@@ -77,6 +78,8 @@ class Connection:
         "replies",
         "sock",
         "soft_since_ms",
+        "transaction",
+        "watch",
     )
 
     def __init__(self, front: FrontEnd, port: Port, sock: socket.socket, address: str, number: int) -> None:
@@ -103,6 +106,8 @@ class Connection:
         self.born_ms = self.last_ms = front.now_ms
         self.soft_since_ms = 0.0
         self.last_id = -1
+        self.transaction: Transaction | None = None  # the queue between MULTI and EXEC
+        self.watch: Watch | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -115,6 +120,7 @@ class Connection:
         self.lib_version = b""
         self.no_evict = False
         self.no_touch = False
+        transaction.forget(self)
 
     # ---- from the reactor ----
 
@@ -236,6 +242,8 @@ class Connection:
             return
         self.last_id = last_id
         self.last_ms = front.now_ms
+        if self.transaction is not None:
+            group = -1
         front.commands += count
         if consumed != len(data):
             self._data = data
@@ -403,6 +411,12 @@ class Connection:
         return unfinished + (len(self._data) - self._at if self._data is not None else 0)
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of queued commands and watched keys."""
+        queued = self.transaction.size if self.transaction is not None else 0
+        return queued + (self.watch.size if self.watch is not None else 0)
+
+    @property
     def local_address(self) -> str:
         """The address the client connected to."""
         return format_address(self.sock.getsockname())
@@ -420,6 +434,7 @@ class Connection:
         front = self.front
         if self._unfinished is not None:
             front.bytes_waiting -= len(self._unfinished)
+        transaction.forget(self)
         front.forget(self, self._output.waiting)
         self._data = self._unfinished = self._walk = None
         front.reactor.unregister(self._fd)

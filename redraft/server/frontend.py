@@ -242,8 +242,11 @@ class FrontEnd:
             elif now - connection.soft_since_ms > seconds * 1000:
                 self.cut(connection, "soft output buffer limit")
         if self._over_total():
-            held = max(self.connections.values(), key=lambda each: each.waiting_bytes + each.unread_bytes)
-            self.cut(held, "memory of all clients")
+            largest = max(
+                self.connections.values(),
+                key=lambda each: each.waiting_bytes + each.unread_bytes + each.held_bytes,
+            )
+            self.cut(largest, "memory of all clients")
         idle_ms = self.config.timeout * 1000
         if idle_ms:
             for connection in list(self.connections.values()):

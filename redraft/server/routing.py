@@ -2,23 +2,22 @@
 
 A scan whose commands are all plain never comes here.  A `Walk` takes the others one by one and makes
 rounds of them: what a group answers goes into the round, what this node answers is put in its place,
-and a command that changes or spans what others mean (a barrier) is alone in its turn.
+and a command that changes or spans what others mean (a barrier) is alone in its turn.  What stands
+between MULTI and EXEC is `queueing`'s.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL, key_slot, scan_args
-from redraft.commands.reply import CommandError
+from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL, key_slot
 from redraft.commands.table import COMMANDS, Command, Kind
-from redraft.server import words
-from redraft.server.encode import encode, encode_request
+from redraft.server import queueing, words
+from redraft.server.encode import encode_request
 from redraft.server.local import ANYTIME, HANDLERS
-from redraft.server.local.outcome import Outcome
 from redraft.server.port import Wanted
+from redraft.server.queueing import run, split_request
 from redraft.server.rounds import Round
-from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:
     from redraft.server.connection import Connection
@@ -28,12 +27,6 @@ DIVISIBLE = frozenset((b"del", b"unlink", b"exists", b"touch"))
 """Commands that mean the same when each key is given to its own group and the integers are added."""
 
 _STRIDE = 6
-
-
-def split_request(data: bytes) -> list[bytes]:
-    """The arguments of one whole request."""
-    args = scan_args(data)[1]
-    return [data[args[at] : args[at + 1]] for at in range(0, len(args), 2)]
 
 
 class Walk:
@@ -59,6 +52,18 @@ class Walk:
         while self._next < len(found):
             end, number, kind, slot, argc, group = found[self._next : self._next + _STRIDE]
             request = data[self._at : end]
+            if queueing.takes(connection, number, argc):
+                if queueing.stands_alone(connection, number, argc):
+                    if made is not None:
+                        return made
+                    self._step(end)
+                    queueing.execute_alone(connection)
+                    return None
+                self._step(end)
+                if made is None:
+                    made = Round(connection)
+                queueing.add(made, connection, request, number, slot, group, argc)
+                continue
             handler = None
             if kind == KIND_SLOW and number >= 0:
                 command = COMMANDS[number]
@@ -86,15 +91,6 @@ class Walk:
     def _step(self, end: int) -> None:
         self._at = end
         self._next += _STRIDE
-
-
-def run(connection: Connection, handler: Handler, args: list[bytes]) -> bytes | None:
-    """Carry out a local command; None when it has no reply, or one that comes later."""
-    try:
-        value = handler(connection, args)
-    except (ReplyError, CommandError) as wrong:
-        return wrong.reply
-    return None if isinstance(value, Outcome) else encode(value, connection.proto)
 
 
 def run_alone(connection: Connection, handler: Handler, args: list[bytes]) -> None:

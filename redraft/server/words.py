@@ -30,6 +30,9 @@ CROSSSLOT = error("CROSSSLOT Keys in request don't hash to the same slot")
 SLOT_UNSERVED = error("CLUSTERDOWN Hash slot not served")
 READ_ONLY = error("READONLY You can't write against a read only replica.")
 MAX_CLIENTS = error("ERR max number of clients reached")
+TRANSACTION_FAILED = error("EXECABORT Transaction discarded because of previous errors.")
+NOT_IN_TRANSACTION = error("ERR Command not allowed inside a transaction")
+TRANSACTION_TOO_LARGE = error("ERR The transaction is too large; use several, or a pipeline without MULTI")
 PARTLY = error("TIMEOUT not every group carried out its share; outcome unknown")
 _NOT_EXECUTED = (b"-CLUSTERDOWN", b"-TRYAGAIN", b"-MISCONF", b"-OOM")
 
@@ -46,6 +49,16 @@ def joint_error(replies: Sequence[bytes], *, write: bool) -> bytes | None:
     if not write or len(errors) - len(telling) == len(replies):
         return errors[0]
     return telling[0] if telling else PARTLY
+
+
+def discarded(why: bytes) -> bytes:
+    """EXEC itself was refused with an error, and the transaction is gone."""
+    return error(b"EXECABORT Transaction discarded because of: " + why[1:].removeprefix(b"ERR "))
+
+
+def several_groups(name: bytes) -> bytes:
+    """A command on the whole keyspace inside a transaction, where there are several groups."""
+    return error(b"CROSSSLOT '%b' asks every group; inside a transaction there is one" % name)
 
 
 def moved(slot: int, address: str) -> bytes:

@@ -74,7 +74,7 @@ def reapply_after_restart() -> Iterator[None]:
 @mutation("a snapshot holds the sessions: what was executed is not executed again")
 def sessions_left_out_of_snapshots() -> Iterator[None]:
     begin = Making._begin
-    with replaced(Making, _begin=lambda making, _sessions: begin(making, [])):
+    with replaced(Making, _begin=lambda making, _sessions, modified: begin(making, [], modified)):
         yield
 
 

@@ -226,6 +226,7 @@ def _state(applier: Applier) -> dict[str, Any]:
         "applied_index": applier.applied_index,
         "clock_ms": applier.clock_ms,
         "keys": {slot: tables[slot] for slot in keyspace.slots if tables[slot]},
+        "modified": (keyspace.index, keyspace.modified),
         "counts": (keyspace.key_count, keyspace.expiring_count, keyspace.data_bytes),
         "sessions": applier.sessions.copy_states(),
     }

@@ -1,11 +1,12 @@
 """What a snapshot looks like: a magic number, then blocks; the same bytes on disk and on the wire.
 
-    snapshot = "rdrsnap1" HEADER { KEYS | MEMBERS | SESSION } END
+    snapshot = "rdrsnap1" HEADER { KEYS | MEMBERS | SESSION | MODIFIED } END
     block    = crc u32, length u32 (of the payload), type u8, 3 zeros, payload
     HEADER   = msgpack of `Header`
     KEYS     = slot u32, count u32, { key length u32 }, { record length u32 }, keys, records
     MEMBERS  = collection id u64, and the rest as in KEYS, with names and values
     SESSION  = msgpack of `SessionState`; a session with many replies takes several
+    MODIFIED = msgpack of `Modified`; none when nothing was written yet
     END      = msgpack of `End`
 
 Little-endian.  The crc is CRC-32C of all that follows it in the block, going on from the crc of the block
@@ -28,7 +29,7 @@ from redraft.accel.record import crc32c
 from redraft.engine.capture import Run
 
 MAGIC: Final = b"rdrsnap1"
-HEADER, KEYS, SESSION, END, MEMBERS = 1, 2, 3, 4, 5
+HEADER, KEYS, SESSION, END, MEMBERS, MODIFIED = 1, 2, 3, 4, 5, 6
 BLOCK_BYTES: Final = 256 * 1024
 """Records are gathered into blocks of about this size; a larger record has a block of its own."""
 BLOCK_BYTES_MAX: Final = (1 << 30) + (64 << 20)
@@ -64,6 +65,12 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     replies: dict[int, list[bytes]]
 
 
+class Modified(msgspec.Struct, frozen=True, array_like=True):
+    """For each slot that was ever written to: the index of the last entry that changed something there."""
+
+    index_by_slot: dict[int, int]
+
+
 class End(msgspec.Struct, frozen=True, array_like=True):
     """What must have come before."""
 
@@ -71,7 +78,7 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     blocks: int
 
 
-Item = Header | Run | SessionState | End
+Item = Header | Run | SessionState | Modified | End
 
 
 class Encoder:
@@ -113,6 +120,10 @@ class Encoder:
                 yield self._session_block(state, gathered)
                 gathered, size = {}, 0
         yield self._session_block(state, gathered)
+
+    def modified(self, modified: Modified) -> bytes:
+        """Return the block that says when slots were changed."""
+        return self._block(MODIFIED, msgspec.msgpack.encode(modified))
 
     def end(self) -> bytes:
         """Return the last block."""
@@ -190,6 +201,8 @@ class Decoder:
                 return self._run(payload[_ID.size :])._replace(id=_ID.unpack_from(payload)[0])
             if of_type == SESSION:
                 return msgspec.msgpack.decode(payload, type=SessionState)
+            if of_type == MODIFIED:
+                return msgspec.msgpack.decode(payload, type=Modified)
             if of_type == HEADER and not self._blocks:
                 return msgspec.msgpack.decode(payload, type=Header)
             if of_type == END:

@@ -66,6 +66,7 @@ def state_of(applier: Applier) -> dict[str, object]:
             keyspace.expiring_count,
             keyspace.next_deadline_ms(),
         ),
+        "modified": (keyspace.index, list(keyspace.modified)),
         "sessions": sorted(
             (each.origin, each.incarnation, each.acknowledged_below, sorted(each.replies.items()))
             for each in applier.sessions.copy_states()

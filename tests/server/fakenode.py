@@ -88,7 +88,8 @@ class FakeNode:
             request.complete([b":7\r\n"])
             return
         context = self.contexts[request.group]
-        context.begin(now_ms=NOW_UNIX_MS, write=True)
+        context.keyspace.index += request.write
+        context.begin(now_ms=NOW_UNIX_MS, write=request.write)
         request.complete(execute_batch(context, request.data, [(request.count, request.proto)]))
 
     def release(self, count: int | None = None, *, last_first: bool = False) -> None:

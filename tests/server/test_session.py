@@ -137,7 +137,7 @@ def test_hello_on_the_cluster_ports_says_cluster(site: Site) -> None:
 
 
 def test_client_list_describes_connections_as_redis_does(site: Site, redis_server: Oracle) -> None:
-    """The fields of CLIENT LIST of Redis 7.0 in its order, and 7.2's library name and version."""
+    """The fields of CLIENT LIST of Redis 7.0 in its order, 7.2's library name and version, 7.4's watch."""
     client = site.client()
     client.ask("CLIENT", "SETNAME", "me")
     client.ask("CLIENT", "SETINFO", "LIB-NAME", "lib")
@@ -146,6 +146,7 @@ def test_client_list_describes_connections_as_redis_does(site: Site, redis_serve
     assert text == client.ask("CLIENT", "INFO").split(b"\r\n")[1].decode()
     theirs = fresh(redis_server, ["CLIENT", "INFO"]).split(b"\r\n")[1].decode()
     names = [field.partition("=")[0] for field in text.split()]
+    assert names.pop(names.index("multi") + 1) == "watch"
     assert names == [field.partition("=")[0] for field in theirs.split()] + ["lib-name", "lib-ver"]
     fields = dict(field.partition("=")[::2] for field in text.split())
     assert (fields["name"], fields["lib-name"], fields["lib-ver"], fields["cmd"]) == (

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from redraft.server.local import client, cluster, command, config, info, keyspace, membership, session
+from redraft.server.local import (
+    client,
+    cluster,
+    command,
+    config,
+    info,
+    keyspace,
+    membership,
+    session,
+    transaction,
+)
 from redraft.server.local.containers import container
 from redraft.server.local.outcome import Handler
 
 HANDLERS: dict[bytes, Handler] = {
     **session.HANDLERS,
     **keyspace.HANDLERS,
+    **transaction.HANDLERS,
     b"client": container(b"client", client.SUBCOMMANDS),
     b"cluster": container(b"cluster", cluster.SUBCOMMANDS),
     b"command": container(b"command", command.SUBCOMMANDS, alone=command.everything),
@@ -18,5 +29,7 @@ HANDLERS: dict[bytes, Handler] = {
 }
 """By lower-case name.  Each is called with a number of arguments that the table accepts."""
 
-ANYTIME = frozenset((b"ping", b"echo", b"time", b"lolwut", b"command", b"select"))
+ANYTIME = frozenset((
+    b"ping", b"echo", b"time", b"lolwut", b"command", b"select", b"multi", b"discard", b"exec", b"unwatch",
+))  # fmt: skip
 """Local commands that may be answered while earlier ones of the same pipeline are out."""

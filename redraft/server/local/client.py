@@ -33,7 +33,12 @@ def describe(connection: Connection) -> str:
     front = connection.front
     age = int((front.now_ms - connection.born_ms) / 1000)
     idle = int((front.now_ms - connection.last_ms) / 1000)
-    flags = ("r" if connection.readonly else "") + ("e" if connection.no_evict else "")
+    transaction, watched = connection.transaction, connection.watch
+    flags = (
+        ("x" if transaction is not None else "")
+        + ("r" if connection.readonly else "")
+        + ("e" if connection.no_evict else "")
+    )
     flags += ("T" if connection.no_touch else "") + ("c" if connection.closing else "")
     waiting, unread = connection.waiting_bytes, connection.unread_bytes
     command = COMMANDS[connection.last_id].name.decode() if connection.last_id >= 0 else "NULL"
@@ -50,17 +55,18 @@ def describe(connection: Connection) -> str:
         "sub": 0,
         "psub": 0,
         "ssub": 0,
-        "multi": -1,
+        "multi": len(transaction.commands) if transaction is not None else -1,
+        "watch": len(watched.indexes) if watched is not None else 0,
         "qbuf": unread,
         "qbuf-free": 0,
         "argv-mem": 0,
-        "multi-mem": 0,
+        "multi-mem": connection.held_bytes,
         "rbs": 0,
         "rbp": 0,
         "obl": 0,
         "oll": connection.waiting_pieces,
         "omem": waiting,
-        "tot-mem": waiting + unread,
+        "tot-mem": waiting + unread + connection.held_bytes,
         "events": "rw" if waiting else "r",
         "cmd": command,
         "user": "default",

@@ -71,6 +71,8 @@ def _clients(connection: Connection) -> Fields:
         "blocked_clients": 0,
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
+        "watching_clients": sum(c.watch is not None for c in front.connections.values()),
+        "total_watched_keys": sum(len(c.watch.indexes) for c in front.connections.values() if c.watch),
     }
 
 

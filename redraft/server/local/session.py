@@ -77,9 +77,9 @@ def auth(_connection: Connection, args: list[bytes]) -> Value:
     return OK
 
 
-def hello(connection: Connection, args: list[bytes]) -> Value:
-    """HELLO [version [AUTH user password] [SETNAME name]]: all of it or nothing."""
-    proto, name, at = connection.proto, connection.name, 2
+def agreed(args: list[bytes], proto: int, name: bytes) -> tuple[int, bytes]:
+    """Return the protocol and the name that a HELLO leaves, from those before it; raises ReplyError."""
+    at = 2
     if len(args) > 1:
         try:
             proto = int(args[1])
@@ -97,6 +97,12 @@ def hello(connection: Connection, args: list[bytes]) -> Value:
             at += 2
         else:
             raise ReplyError(b"ERR Syntax error in HELLO option '%b'" % args[at])
+    return proto, name
+
+
+def hello(connection: Connection, args: list[bytes]) -> Value:
+    """HELLO [version [AUTH user password] [SETNAME name]]: all of it or nothing."""
+    proto, name = agreed(args, connection.proto, connection.name)
     connection.proto, connection.name = proto, name
     port = connection.port
     return {
