@@ -8,6 +8,7 @@ another group's the cursor goes back to the client, and with its next call to th
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -92,10 +93,16 @@ def keys(ctx: Context, args: list[bytes]) -> bytes:
     """KEYS pattern."""
     keyspace = ctx.keyspace
     keyspace.settle()
-    names = (key for slot, _ in keyspace.occupied() for key, _ in keyspace.engine.items(slot))
+    names = (key for slot, _ in keyspace.occupied() for key in _names(ctx, slot))
     if args[1] != b"*":
         names = filter(compiled(args[1]).match, names)  # type: ignore[assignment]
     return array([bulk(name) for name in names])
+
+
+def _names(ctx: Context, slot: int) -> Iterator[bytes]:
+    """The keys of a slot: in an entry (EXEC) in order, for its replies are the same everywhere."""
+    names = (key for key, _ in ctx.keyspace.engine.items(slot))
+    return iter(sorted(names)) if ctx.write else names
 
 
 def randomkey(ctx: Context, _args: list[bytes]) -> bytes:
@@ -107,7 +114,7 @@ def randomkey(ctx: Context, _args: list[bytes]) -> bytes:
     chosen = ctx.random.below(keyspace.key_count)
     for slot, count in keyspace.occupied():
         if chosen < count:
-            return bulk(next(islice(keyspace.engine.items(slot), chosen, None))[0])
+            return bulk(next(islice(_names(ctx, slot), chosen, None)))
         chosen -= count
     raise AssertionError("more keys are counted than there are")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -50,6 +51,51 @@ def test_redis_py_pipeline_answers_in_order(cluster: Cluster) -> None:
         assert pipe.execute() == [
             answer for number in range(KEYS) for answer in (True, str(number), number + 1)
         ]
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_redis_py_transactions_are_one(cluster: Cluster, protocol: int) -> None:
+    """`pipeline()` as it is by default, with MULTI and EXEC, on every node; a watched key that changed."""
+    tag = f"{{tx{protocol}}}"
+    for node in cluster.nodes:
+        with redis.Redis(port=node.port, protocol=protocol, decode_responses=True) as client:
+            client.delete(f"{tag}a", f"{tag}b", f"{tag}h")
+            pipe = client.pipeline(transaction=True)
+            pipe.set(f"{tag}a", 1).incr(f"{tag}a").get(f"{tag}a").hset(f"{tag}h", "f", 1).hgetall(f"{tag}h")
+            assert pipe.execute() == [True, 2, "2", 1, {"f": "1"}]
+            pipe.set(f"{tag}b", "x").incr(f"{tag}b").get(f"{tag}b")
+            replies = pipe.execute(raise_on_error=False)
+            assert (replies[0], replies[2]) == (True, "x")
+            assert isinstance(replies[1], redis.ResponseError)
+            pipe.watch(f"{tag}a")
+            client.set(f"{tag}a", 7)
+            pipe.multi()
+            pipe.set(f"{tag}a", 8)
+            with pytest.raises(redis.WatchError):
+                pipe.execute()
+            assert client.get(f"{tag}a") == "7"
+
+
+def test_redis_py_watch_loops_lose_no_update(cluster: Cluster) -> None:
+    """Programs on all nodes count by WATCH, GET, MULTI, SET, EXEC, each again until it went through."""
+    each, at_once = 20, 4
+
+    def count(number: int) -> None:
+        with redis.Redis(port=cluster.nodes[number % len(cluster.nodes)].port) as client:
+
+            def add(pipe: redis.client.Pipeline) -> None:
+                value = int(pipe.get("watched:count") or 0)
+                pipe.multi()
+                pipe.set("watched:count", value + 1)
+
+            for _ in range(each):
+                client.transaction(add, "watched:count")
+
+    with ThreadPoolExecutor(at_once) as pool:
+        for done in [pool.submit(count, number) for number in range(at_once)]:
+            done.result()
+    with cluster.client(0) as client:
+        assert client.get("watched:count") == b"%d" % (each * at_once)
 
 
 def test_redis_py_scan_iter_sees_each_key_once(cluster: Cluster) -> None:

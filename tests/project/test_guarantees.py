@@ -22,6 +22,7 @@ SECTIONS = (
     "The log on disk",
     "Identity",
     "Apply",
+    "Transactions",
     "Clients that know clusters",
     "What went wrong elsewhere",
 )
