@@ -78,6 +78,13 @@ def sessions_left_out_of_snapshots() -> Iterator[None]:
         yield
 
 
+@mutation("a snapshot holds when slots were changed: a watched key that was changed stays so")
+def watch_left_out_of_snapshots() -> Iterator[None]:
+    begin = Making._begin
+    with replaced(Making, _begin=lambda making, sessions, _modified: begin(making, sessions, [])):
+        yield
+
+
 @mutation("a slice of a snapshot without a key is not its end")
 def snapshot_ends_at_an_empty_slice() -> Iterator[None]:
     go_on = Making._go_on

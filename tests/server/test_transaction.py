@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from redraft.accel.scan import key_slot
 from redraft.base import limits
 from redraft.server import transaction
 from tests.commands.oracle import Oracle, encode, read_reply
@@ -192,7 +193,7 @@ def test_transaction_over_groups_is_crossslot(site: Site) -> None:
 def test_transaction_counts_watched_keys_as_keys(site: Site) -> None:
     """A key watched in one group and commands for another can't be one."""
     client = site.client()
-    groups = {site.node.group_of_slot[slot_of(key)]: key for key in "abcdefgh"}
+    groups = {site.node.group_of_slot[key_slot(key.encode())]: key for key in "abcdefgh"}
     first, second = list(groups.values())[:2]
     assert client.ask("WATCH", first) == b"+OK\r\n"
     assert client.ask("WATCH", second).startswith(b"-CROSSSLOT")
@@ -203,12 +204,6 @@ def test_transaction_counts_watched_keys_as_keys(site: Site) -> None:
     client.ask("MULTI")
     client.ask("INCR", second)
     assert client.ask("EXEC") == b"*1\r\n:1\r\n"
-
-
-def slot_of(key: str) -> int:
-    from redraft.accel.scan import key_slot
-
-    return key_slot(key.encode())
 
 
 def test_transaction_of_cluster_ports_has_one_slot(site: Site) -> None:
@@ -344,7 +339,8 @@ def test_watch_pipelined_with_its_transaction(one: Site) -> None:
     one.node.held = True
     client.send(b"".join(request(*words) for words in lines))
     one.node.release()
+    one.cycle()
     one.node.held = False
     assert other.ask("SET", "a", "9") == b"+OK\r\n"
-    client.read()
-    assert client.received.startswith(b"+OK\r\n")
+    one.node.release()
+    client.expect(b"+OK\r\n$1\r\n9\r\n+OK\r\n+QUEUED\r\n*-1\r\n")

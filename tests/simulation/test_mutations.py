@@ -33,6 +33,7 @@ QUICK = (
     "vote-before-fsync",
     "vote-forgotten-at-restart",
     "votes-for-anyone",
+    "watch-left-out-of-snapshots",
 )
 QUICK_SEEDS = 60
 
