@@ -15,7 +15,21 @@ WATCHED = (b"a", b"b")
 NULL = b"*-1\r\n"
 _UNEXACT = frozenset(TOLERANCE) | {b"keys", b"scan"}
 
-EXACT = REQUESTS.filter(lambda words: words[0].lower() not in _UNEXACT)
+
+def steady(words: list[bytes]) -> bool:
+    """Whether a request leaves nothing that the oracle's clock would end while the test runs."""
+    return b"100" not in words or not (b"PX" in words or words[0] in (b"PSETEX", b"PEXPIRE"))
+
+
+STEADY = REQUESTS.filter(steady)
+EXACT = STEADY.filter(
+    lambda words: (
+        words[0].lower() not in _UNEXACT and words[:2] != [b"OBJECT", b"REFCOUNT"]
+    )  # Redis counts the queued argument too
+)
+LASTING = STEADY.filter(
+    lambda words: words[0] != b"SET" or not {b"EXAT", b"PXAT"} & set(words)  # of the past: nothing is stored
+)
 SETTINGS = settings(
     max_examples=60,
     deadline=None,
@@ -25,7 +39,7 @@ SETTINGS = settings(
 
 
 @SETTINGS
-@given(before=st.lists(REQUESTS, max_size=15), between=st.lists(REQUESTS, max_size=2))
+@given(before=st.lists(STEADY, max_size=15), between=st.lists(LASTING, max_size=2))
 def test_watch_sees_every_change_that_redis_sees(
     redis_server: Oracle, before: list[list[bytes]], between: list[list[bytes]]
 ) -> None:
@@ -53,7 +67,7 @@ def test_watch_sees_every_change_that_redis_sees(
 
 @SETTINGS
 @given(
-    before=st.lists(REQUESTS, max_size=10),
+    before=st.lists(STEADY, max_size=10),
     inside=st.lists(st.lists(EXACT, max_size=12), max_size=4),
     proto=st.sampled_from([2, 3]),
 )
