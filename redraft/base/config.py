@@ -46,8 +46,9 @@ from redraft.base.setting import (
     settings_of,
 )
 
-NODE, CLUSTER, CONSENSUS, CLIENTS, MEMORY, LOG = (
+NODE, STORAGE, CLUSTER, CONSENSUS, CLIENTS, MEMORY, LOG = (
     "The node",
+    "The engine",
     "The cluster",
     "Consensus and reads",
     "Clients",
@@ -72,13 +73,6 @@ class Config:
         PATH,
         NODE,
         "The data directory: the node's identity, its log, its state. One per node.",
-    )
-    engine: str = setting(
-        "hash",
-        WORD,
-        NODE,
-        "What stores the keys: `hash` (memory, made durable by the log).",
-        choices=("hash",),
     )
     advertise: Address | None = setting(
         None,
@@ -161,6 +155,23 @@ class Config:
         "Replicas of each group (as many as there are nodes, if those are fewer).",
         low=1,
         high=7,
+    )
+
+    engine: Literal["hash", "btree", "rocksdb"] = setting(
+        "hash",
+        WORD,
+        STORAGE,
+        """What stores the keys of this node: `hash` in memory, `btree` (LMDB) or `rocksdb` on disk, for
+        more data than there is memory. Nodes of a cluster may have different ones.""",
+        choices=("hash", "btree", "rocksdb"),
+    )
+    engine_memory_bytes: int = setting(
+        32 * MIB,
+        SIZE,
+        STORAGE,
+        """With an engine on disk: what was written to a group lately is kept in memory up to about this
+        size, and then goes to the disk; twice as much at most.""",
+        low=64 * KIB,
     )
 
     election_timeout_ms: int = setting(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
 
 import trio
 
 from redraft.base.address import Address
 from redraft.base.config import Config
 from redraft.base.errors import DirectoryError, RemovedError
-from redraft.commands.keyspace import Keyspace
-from redraft.engine.hash import HashEngine
+from redraft.engine.btree import BTreeStore
+from redraft.engine.rocks import RocksStore
 from redraft.node.bootstrap import Bootstrap, Configuration
 from redraft.node.clock import SystemClock
 from redraft.node.driver import Driver
@@ -26,13 +29,11 @@ from redraft.node.identity import DataDirectory
 from redraft.node.joining import Admission, join
 from redraft.node.node import Node
 from redraft.node.standing import Standing
+from redraft.node.states import DiskStates, MemoryStates, States
 from redraft.node.wire import Wire
-from redraft.raft.log import LogView
-from redraft.replica.apply import Applier
 from redraft.server.frontend import FrontEnd
 from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Worker
-from redraft.topology.cluster_map import Group
 from redraft.transport.handshake import Stage
 from redraft.transport.peers import Peers
 from redraft.transport.reactor import Reactor
@@ -67,7 +68,8 @@ async def serve(config: Config, stop: trio.Event) -> None:
             configuration = await _unless(stop, bootstrap, peers, config.join)
             if configuration is not None:
                 store = Store(directory.snapshots_path, SystemFiles(), worker)
-                node = _node(config, configuration, bootstrap, directory, node_log, store)
+                states = _states(config, directory.engine_path, worker)
+                node = _node(config, configuration, bootstrap, directory, node_log, store, states)
                 peers.admit = Admission(node, bootstrap, reactor.wake)
                 with closing(node):
                     await _run(node, Driver(node, reactor, node_log, worker), reactor, peers, stop)
@@ -125,6 +127,7 @@ def _node(
     directory: DataDirectory,
     node_log: Log,
     store: Store,
+    states: States,
 ) -> Node:
     card = bootstrap.card()
     standing = Standing(
@@ -141,15 +144,19 @@ def _node(
         node_log,
         SystemClock(),
         store=store,
-        make_applier=_make_applier,
+        states=states,
         rng=random.Random(),
         first_start=bootstrap.first_start,
     )
 
 
-def _make_applier(group: Group, view: LogView) -> Applier:
-    slots = [slot for first, last in group.slots for slot in range(first, last + 1)]
-    return Applier(Keyspace(HashEngine(), slots), view)
+def _states(config: Config, path: Path, worker: Worker) -> States:
+    """Where the node's replicas have their states, by the engine it is configured for."""
+    if config.engine == "hash":
+        return MemoryStates()
+    open_store = BTreeStore if config.engine == "btree" else partial(RocksStore, pause=partial(time.sleep, 0))
+    memory_bytes = config.engine_memory_bytes
+    return DiskStates(path / config.engine, open_store, worker, memory_bytes=memory_bytes)
 
 
 async def _run(

@@ -6,8 +6,9 @@ an object for the request; all others go to their handler.  Both ways must do th
 run every sequence through both.
 
 A request never fails a batch: a handler that raises is undone alone and answered with an error.
-What does get out: ExpiredKeyError of a read (see `redraft.commands.keyspace`), and MemoryError,
-which is this machine's trouble and must not be answered as if it were every replica's.
+What does get out: ExpiredKeyError of a read (see `redraft.commands.keyspace`), and what is this machine's
+trouble and must not be answered as if it were every replica's: no memory, a disk that can't be read or is
+damaged.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from itertools import islice
 from typing import Final
 
 from redraft.accel.scan import LOOSE, configure, scan_args
+from redraft.base.errors import DamagedError
 from redraft.commands import transaction
 from redraft.commands.command import Command, Kind
 from redraft.commands.context import Context
@@ -237,7 +239,7 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
     except CommandError as refused:
         keyspace.undo()
         return refused.reply
-    except (ExpiredKeyError, MemoryError):
+    except (ExpiredKeyError, MemoryError, DamagedError, OSError):
         raise
     except Exception as bug:  # noqa: BLE001 - must not stop every replica; reported through `bugs`
         keyspace.undo()

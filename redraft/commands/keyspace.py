@@ -95,7 +95,9 @@ class Keyspace:
 
     @property
     def used_bytes(self) -> int:
-        """An estimate of the memory that the keys take."""
+        """An estimate of the memory that the keys take; on disk they take none."""
+        if self.engine.on_disk:
+            return self.engine.dirty_bytes
         return self.data_bytes + self.key_count * KEY_BYTES + self.expiring_count * DEADLINE_BYTES
 
     def find(self, slot: int, key: bytes) -> bytes | None:
@@ -249,10 +251,14 @@ class Keyspace:
         self.engine.load(slot, keys, records)
         self.key_count += len(keys)
         self.data_bytes += sum(map(len, keys)) + sum(map(weight, records))
-        expiring = [(key, record) for key, record in zip(keys, records, strict=True) if record[0] == EXPIRING]
-        self.expiring_count += len(expiring)
-        for key, record in expiring:
-            self._deadlines.add(int.from_bytes(record[1:BODY_AT], "big"), slot, key, self.key_count)
+        expiring = [
+            (int.from_bytes(record[1:BODY_AT], "big"), slot, key)
+            for key, record in zip(keys, records, strict=True)
+            if record[0] == EXPIRING
+        ]
+        if expiring:
+            self.expiring_count += len(expiring)
+            self._deadlines.load(expiring)
 
     def settle(self) -> None:
         """See to it that no stored key is past its deadline, for commands that look at many keys."""

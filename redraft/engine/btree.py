@@ -19,7 +19,7 @@ from zlib import crc32
 
 import lmdb
 
-from redraft.engine.stores import StoreDamagedError, Write
+from redraft.engine.stores import Write, damaged
 
 PLAIN_BYTES_MAX: Final = 480
 """A key with more bytes is a long one."""
@@ -33,15 +33,24 @@ MAP_BYTES: Final = 1 << 38
 class BTreeStore:
     """Implements `redraft.engine.stores.Store`."""
 
-    __slots__ = ("_env", "_path", "_read")
+    __slots__ = ("_env", "_path", "_read", "_synced")
 
     def __init__(self, path: Path) -> None:
         """Open the tree in a directory, a new one if there is none; raises StoreDamagedError, OSError."""
         path.mkdir(parents=True, exist_ok=True)
         self._path = path
-        with _errors(path):
+        self._synced = True
+        self._open()
+
+    def _open(self) -> None:
+        with _errors(self._path):
             self._env = lmdb.open(
-                str(path), map_size=MAP_BYTES, meminit=False, readahead=False, max_readers=16
+                str(self._path),
+                map_size=MAP_BYTES,
+                meminit=False,
+                readahead=False,
+                max_readers=16,
+                sync=self._synced,
             )
             self._read = self._env.begin()
 
@@ -63,7 +72,20 @@ class BTreeStore:
 
     def fill(self, batch: Iterable[Write]) -> None:
         """See `Store.fill`."""
+        if self._synced:
+            self.close()
+            self._synced = False
+            self._open()
         self.write(batch)
+
+    def settle(self) -> None:
+        """See `Store.settle`."""
+        if not self._synced:
+            with _errors(self._path):
+                self._env.sync(True)
+            self.close()
+            self._synced = True
+            self._open()
 
     def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:
         """See `Store.delete_range`."""
@@ -98,9 +120,7 @@ class BTreeStore:
             (length,) = _LENGTH.unpack_from(rest) if len(rest) >= _LENGTH.size else (0,)
             key, rest = rest[_LENGTH.size : _LENGTH.size + length], rest[_LENGTH.size + length :]
         if len(with_crc) < _CRC.size or crc32(rest, crc32(key)) != _CRC.unpack_from(with_crc)[0]:
-            raise StoreDamagedError(
-                f"{self._path / 'data.mdb'} is damaged: a checksum is wrong, of key {key[:40]!r}."
-            )
+            raise damaged(self._path, f"a checksum in data.mdb is wrong, of key {key[:40]!r}")
         return key, rest
 
 
@@ -197,7 +217,7 @@ class _errors:  # noqa: N801 - reads like a keyword
         if isinstance(
             error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
         ):
-            raise StoreDamagedError(f"{self._path / 'data.mdb'} is damaged: {error}.") from error
+            raise damaged(self._path, str(error)) from error
         if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)):
             raise OSError(errno.ENOSPC, str(error), str(self._path)) from error
         if isinstance(error, lmdb.Error):

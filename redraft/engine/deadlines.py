@@ -41,6 +41,11 @@ class Deadlines:
             heapify(heap)
         heappush(heap, (deadline_ms, slot, key))
 
+    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
+        """Note many at once, from a snapshot."""
+        self._heap += deadlines
+        heapify(self._heap)
+
     def first(self) -> tuple[int, int, bytes] | None:
         """Return the next (deadline, slot, key), None when no key expires."""
         heap = self._heap

@@ -79,6 +79,10 @@ class HashEngine:
         "tables",
     )
 
+    on_disk = False
+    is_full = False
+    dirty_bytes = 0
+
     def __init__(self) -> None:
         self._capture: Capture | None = None
         self._garbage: deque[Any] = deque()
@@ -249,6 +253,9 @@ class HashEngine:
         """Tell the capture that a key of a pending slot is about to be written."""
         assert self._capture is not None
         self._capture.keep(slot, key)
+
+    def settle(self) -> None:
+        """See `Engine.settle`."""
 
     def deadlines(self, is_current: Callable[[int, int, bytes], bool]) -> Deadlines:
         """See `Engine.deadlines`."""

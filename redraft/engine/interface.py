@@ -15,7 +15,7 @@ An engine judges nothing: expiry, types and ownership are its callers' business.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from zlib import crc32
 
 from redraft.engine.capture import Run
@@ -71,6 +71,9 @@ class Deadlines(Protocol):
     def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:
         """Note a deadline; `live` is the number of keys that have one."""
 
+    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
+        """Note many at once, from a snapshot."""
+
     def first(self) -> tuple[int, int, bytes] | None:
         """Return the next (deadline, slot, key) that is current, None when no key expires."""
 
@@ -93,6 +96,18 @@ class Engine(Protocol):
 
     last_applied: int
     """The index given to the last `commit`."""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is a `Durable` one."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether apply has to wait until what was written is on disk."""
+
+    @property
+    def dirty_bytes(self) -> int:
+        """About how much of what was written is not on its way to the disk."""
 
     def get(self, slot: int, key: bytes) -> bytes | None:
         """Return the record of a key, None when there is none."""
@@ -140,6 +155,9 @@ class Engine(Protocol):
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Store members of names that are new, before anything looks at them."""
 
+    def settle(self) -> None:
+        """All was loaded: from now on the engine is used.  In a worker, when nobody else uses it yet."""
+
     def tend(self) -> bool:
         """Do a bit of what can be done later; return whether there is more to do."""
 
@@ -156,7 +174,8 @@ class Engine(Protocol):
         """Let go of files and memory."""
 
 
-class Durable(Protocol):
+@runtime_checkable
+class Durable(Engine, Protocol):
     """What an engine on disk is asked beyond that.
 
     A checkpoint goes: `freeze` between two entries, `write_frozen` in a worker, `thaw`.  A capture is of the
@@ -171,12 +190,8 @@ class Durable(Protocol):
         """What was given to `freeze` for it; None in a new engine."""
 
     @property
-    def dirty_bytes(self) -> int:
-        """About how much was written since the last `freeze`."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether apply has to wait for a checkpoint."""
+    def is_due(self) -> bool:
+        """Whether so much was written that a checkpoint should be begun."""
 
     @property
     def is_frozen(self) -> bool:

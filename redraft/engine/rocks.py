@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from rocksdict import Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
-from redraft.engine.stores import StoreDamagedError, Write
+from redraft.engine.stores import Write, damaged
 
 SLICE: Final = 500
 """Keys written at once: about half a millisecond."""
 BUFFER_BYTES: Final = 1 << 30
 """More than any batch; what is not used costs nothing."""
+WRITING: Final = b"\xffw"
+"""There while a batch is written in slices: RocksDB flushes what it has when it is closed."""
 FILL_BYTES: Final = 32 << 20
 """A store that is filled is flushed each time so much was written."""
 
@@ -54,6 +56,9 @@ class RocksStore:
         vars_of.disable_wal = True
         with _errors(path):
             self._db = Rdict(str(path), _options())
+        if self.get(WRITING) is not None:
+            self.close()
+            raise damaged(path, "it holds a part of a batch, for it was closed after a write had failed")
 
     def get(self, key: bytes) -> bytes | None:
         """See `Store.get`."""
@@ -68,7 +73,7 @@ class RocksStore:
     def write(self, batch: Iterable[Write]) -> None:
         """See `Store.write`."""
         with _errors(self._path):
-            self._put(batch)
+            self._put(chain([(WRITING, b"")], batch, [(WRITING, None)]))
             self._db.flush(True)
             self._filled = 0
 
@@ -79,6 +84,9 @@ class RocksStore:
             if self._filled > FILL_BYTES:
                 self._db.flush(False)
                 self._filled = 0
+
+    def settle(self) -> None:
+        """See `Store.settle`: `write` flushes what was filled in."""
 
     def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:  # noqa: ARG002 - a range is one deletion
         """See `Store.delete_range`."""
@@ -167,7 +175,7 @@ class _errors:  # noqa: N801 - reads like a keyword
         if error is None or isinstance(error, GeneratorExit):
             return
         if "Corruption" in str(error):
-            raise StoreDamagedError(f"{self._path} is damaged: {error}.") from error
+            raise damaged(self._path, str(error)) from error
         if "No space" in str(error):
             raise OSError(errno.ENOSPC, str(error), str(self._path)) from error
         if "IO error" in str(error):

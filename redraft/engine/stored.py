@@ -71,6 +71,8 @@ class StoredEngine:
         "_store", "_viewing", "durable_index", "last_applied", "overlay_bytes_max", "state",
     )  # fmt: skip
 
+    on_disk = True
+
     def __init__(self, store: Store, overlay_bytes_max: int = OVERLAY_BYTES_MAX) -> None:
         self.overlay_bytes_max = overlay_bytes_max
         self._store = store
@@ -146,7 +148,7 @@ class StoredEngine:
 
     def members(self, slot: int, number: int) -> StoredMembers:
         """See `Engine.members`."""
-        return StoredMembers(self, self._members_prefix(slot, number))
+        return StoredMembers(self, slot, self._members_prefix(slot, number))
 
     def drop_members(self, slot: int, number: int) -> None:
         """See `Engine.drop_members`."""
@@ -217,12 +219,17 @@ class StoredEngine:
 
     @property
     def dirty_bytes(self) -> int:
-        """See `Durable.dirty_bytes`."""
+        """See `Engine.dirty_bytes`."""
         return self._active.bytes
 
     @property
+    def is_due(self) -> bool:
+        """See `Durable.is_due`."""
+        return self._active.bytes > self.overlay_bytes_max
+
+    @property
     def is_full(self) -> bool:
-        """See `Durable.is_full`."""
+        """See `Engine.is_full`."""
         return self._active.bytes > 2 * self.overlay_bytes_max
 
     @property
@@ -289,7 +296,7 @@ class StoredEngine:
         """See `Engine.load`."""
         prefix = self._prefix(slot)
         self._sizes[slot] = self._sizes.get(slot, 0) + len(keys)
-        self._fill(
+        self.fill(
             (prefix + _PLACE.pack(crc32(key)) + key, record)
             for key, record in zip(keys, records, strict=True)
         )
@@ -297,9 +304,14 @@ class StoredEngine:
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
         """See `Engine.load_members`."""
         prefix = self._members_prefix(slot, number)
-        self._fill((prefix + name, value) for name, value in zip(names, values, strict=True))
+        self.fill((prefix + name, value) for name, value in zip(names, values, strict=True))
 
-    def _fill(self, batch: Iterable[Write]) -> None:
+    def settle(self) -> None:
+        """See `Engine.settle`."""
+        self._store.settle()
+
+    def fill(self, batch: Iterable[Write]) -> None:
+        """Write past the overlay, to an engine that is not in use yet."""
         self._store.fill(batch)
         self._store.refresh()
 
@@ -334,10 +346,11 @@ class StoredEngine:
 class StoredMembers:
     """Implements `redraft.engine.interface.Members`."""
 
-    __slots__ = ("_engine", "_prefix")
+    __slots__ = ("_engine", "_prefix", "slot")
 
-    def __init__(self, engine: StoredEngine, prefix: bytes) -> None:
+    def __init__(self, engine: StoredEngine, slot: int, prefix: bytes) -> None:
         self._engine = engine
+        self.slot = slot
         self._prefix = prefix
 
     def get(self, name: bytes) -> bytes | None:
@@ -400,6 +413,12 @@ class StoredDeadlines:
         name = _DUE.pack(deadline_ms, slot) + key
         self._engine.write(self._prefix, name, b"")
         self._from = min(self._from, name)
+
+    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
+        """See `Deadlines.load`."""
+        self._engine.fill(
+            (self._prefix + _DUE.pack(deadline_ms, slot) + key, b"") for deadline_ms, slot, key in deadlines
+        )
 
     def first(self) -> tuple[int, int, bytes] | None:
         """See `Deadlines.first`."""

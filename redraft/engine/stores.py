@@ -7,8 +7,10 @@ all or nothing of the next one.  Damage that is met is told by `StoreDamagedErro
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from redraft.base.errors import DamagedError
 
@@ -18,6 +20,26 @@ Write = tuple[bytes, bytes | None]
 
 class StoreDamagedError(DamagedError):
     """What the store has on disk is not what was written; says where."""
+
+
+DAMAGE_NOTE: Final = "damaged"
+"""A file in a store's directory: damage was met there, and it is not to be opened again."""
+
+
+def damaged(path: Path, why: str) -> StoreDamagedError:
+    """Return an error to raise, and note it in the store's directory."""
+    error = StoreDamagedError(f"{path} is damaged: {why}.")
+    with contextlib.suppress(OSError):
+        (path / DAMAGE_NOTE).write_text(f"{error}\n", encoding="utf-8")
+    return error
+
+
+def damage_noted(path: Path) -> str:
+    """Return what was noted of damage in a store's directory, "" if nothing was."""
+    try:
+        return (path / DAMAGE_NOTE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
 
 
 class View(Protocol):
@@ -44,6 +66,9 @@ class Store(Protocol):
 
     def fill(self, batch: Iterable[Write]) -> None:
         """Write to a store that is not in use yet: neither atomic nor durable before the next `write`."""
+
+    def settle(self) -> None:
+        """All was filled in: from now on the store is used.  In a worker, when nobody else uses it yet."""
 
     def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:
         """Delete keys from `low` to `high`, about `limit` at once; True when some are left.  As `write`."""

@@ -11,7 +11,6 @@ leader.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from redraft.control.applier import TopologyApplier
 from redraft.control.topology import TOPOLOGY_GROUP
 from redraft.node.seams import NodeLog
 from redraft.node.standing import Standing
+from redraft.node.states import States
 from redraft.raft.configuration import Configuration
 from redraft.raft.core import Raft, RaftConfig
 from redraft.raft.log import LogView
@@ -34,16 +34,13 @@ from redraft.topology.cluster_map import Group
 if TYPE_CHECKING:
     from redraft.node.node import Node
 
-MakeApplier = Callable[[Group, LogView], Applier]
-"""Makes an empty state for a group's replica."""
-
 log = logging.getLogger("redraft.node")
 
 
 class Hosting:
     """Opens, makes and drops the replicas of a node."""
 
-    __slots__ = ("_log", "_make_applier", "_node", "_rng", "_standing", "_store")
+    __slots__ = ("_log", "_node", "_rng", "_standing", "_states", "_store")
 
     def __init__(
         self,
@@ -51,25 +48,29 @@ class Hosting:
         standing: Standing,
         node_log: NodeLog,
         store: Store,
-        make_applier: MakeApplier,
+        states: States,
         rng: Random,
     ) -> None:
         self._node = node
         self._standing = standing
         self._log = node_log
         self._store = store
-        self._make_applier = make_applier
+        self._states = states
         self._rng = rng
 
-    def make_applier(self, replica: Replica) -> Applier:
-        """An empty state for a replica."""
-        return self._empty(replica.group)
-
-    def _empty(self, group: Group) -> Applier:
+    def fresh_applier(self, replica: Replica) -> Applier:
+        """An empty state for a replica, beside the one that it has."""
+        group = replica.group
         view = self._log.group(group.group_id)
         if group.group_id == TOPOLOGY_GROUP:
             return TopologyApplier(self._standing.founding, view)
-        return self._make_applier(group, view)
+        return self._states.fresh(group, view)
+
+    def _state(self, group: Group, view: LogView) -> tuple[Applier, Header | None]:
+        """A group's state as its engine has it; empty, without a header, where that is in memory."""
+        if group.group_id == TOPOLOGY_GROUP:
+            return TopologyApplier(self._standing.founding, view), None
+        return self._states.open(group, view)
 
     def open(self, group: Group, *, first_start: bool) -> Replica | None:
         """Return a group's replica as its snapshot and its log have it; None when there is none here.
@@ -88,13 +89,13 @@ class Hosting:
 
     def _open(self, group: Group, configuration: Configuration, *, first_start: bool) -> Replica:
         view = self._log.group(group.group_id)
-        loading = Loading(self._empty(group))
         try:
-            header = _load(group.group_id, view, self._store, loading)
+            applier, header = self._load(group, view)
         except DamagedError as error:
             if view.first_index == 1:
                 log.error("%s Its log still has all.", error)
                 self._store.set_aside(group.group_id)
+                self._states.drop(group.group_id)
                 return self._open(group, configuration, first_start=first_start)
             if all(voter == self._node.node_id for voter in group.voters):
                 raise
@@ -102,11 +103,35 @@ class Hosting:
             return self._begin_again(group, view)
         if header is not None:
             configuration = Configuration.decode(header.configuration)
-            if view.last_index < header.index or view.term(header.index) != header.term:
+            if view.last_index < header.index or _term(view, header.index) not in {0, header.term}:
                 view.restore(header.index, header.term)  # it was installed, and the log not yet cut to it
         # A restarted node forgot whom it promised a lease: it votes for nobody while one may last.
         alone = configuration.nodes == (self._node.node_id,) and not view.configurations()
-        return self._replica(group, loading.applier, configuration, waits=not (first_start or alone))
+        return self._replica(group, applier, configuration, waits=not (first_start or alone))
+
+    def _load(self, group: Group, view: LogView) -> tuple[Applier, Header | None]:
+        """Return a state that fits to the log: the engine's, or, where a snapshot holds more, that."""
+        number, store = group.group_id, self._store
+        if number in store.damaged:
+            raise DamagedError(f"{store.damaged[number]}.")
+        applier, header = self._state(group, view)
+        snapshot = store.newest.get(number)
+        in_memory = not applier.keyspace.engine.on_disk
+        if snapshot is not None and (in_memory or not _reaches(view, header, snapshot.header)):
+            loading = Loading(applier if in_memory else self._states.fresh(group, view))
+            for item in store.items(snapshot):
+                loading.take(item)
+            applier, header = loading.applier, loading.header
+            if not in_memory:
+                applier.keyspace.engine.settle()
+                self._states.adopt(number)
+        known = header.index if header is not None else 0
+        if view.first_index > known + 1:
+            raise DamagedError(
+                f"the log of group {number} begins with entry {view.first_index}, its state in "
+                f"{store.directory.parent} ends with entry {known}: what is between is missing."
+            )
+        return applier, header
 
     def _begin_again(self, group: Group, view: LogView) -> Replica:
         """Make a blank replica in the place of one whose state is damaged.
@@ -123,7 +148,8 @@ class Hosting:
         """Make a replica that waits for the leader's snapshot, and votes for nobody until it has one."""
         view = self._log.group(group.group_id)
         self._store.drop(group.group_id)
-        applier = self._empty(group)
+        self._states.drop(group.group_id)
+        applier, _header = self._state(group, view)
         applier.applied_index = view.first_index - 1
         return self._replica(group, applier, Configuration(), waits=True)
 
@@ -144,6 +170,8 @@ class Hosting:
             return False
         self._standing.memory.undrop(group)  # from now on the replica answers for what it says
         node.replace_state(replica, applier)
+        if group != TOPOLOGY_GROUP:
+            self._states.adopt(group)
         return True
 
     def drop(self, replica: Replica, index: int, term: int) -> bool:
@@ -158,11 +186,13 @@ class Hosting:
         self._standing.memory.drop(replica.group.group_id)
         self._node.dismiss(replica)
         self._store.drop(replica.group.group_id)
+        self._states.drop(replica.group.group_id)
         return True
 
     def _finish_drop(self, group: int, view: LogView) -> None:
         """Drop what a crash may have left."""
         self._store.drop(group)
+        self._states.drop(group)
         if view.last_index >= view.first_index:
             base = view.first_index - 1
             view.restore(base, view.term(base))
@@ -191,21 +221,21 @@ class Hosting:
         return Replica(group, raft, applier, lambda: self._rng.getrandbits(64))
 
 
-def _load(group: int, view: LogView, store: Store, loading: Loading) -> Header | None:
-    if group in store.damaged:
-        raise DamagedError(f"{store.damaged[group]}.")
-    snapshot = store.newest.get(group)
-    known = snapshot.index if snapshot is not None else 0
-    if view.first_index > known + 1:
-        raise DamagedError(
-            f"the log of group {group} begins with entry {view.first_index}, its snapshot in "
-            f"{store.directory} ends with entry {known}: what is between is missing."
-        )
-    if snapshot is None:
-        return None
-    for item in store.items(snapshot):
-        loading.take(item)
-    return loading.header
+def _term(view: LogView, index: int) -> int:
+    """The term of an entry; 0 where the log has been cut behind it."""
+    return view.term(index) if index >= view.first_index - 1 else 0
+
+
+def _reaches(view: LogView, header: Header | None, snapshot: Header) -> bool:
+    """Whether a state on disk and the log behind it hold all that a newer snapshot does."""
+    known = header.index if header is not None else 0
+    if snapshot.index <= known:
+        return True
+    return (
+        view.first_index <= known + 1
+        and view.last_index >= snapshot.index
+        and (view.term(snapshot.index) == snapshot.term)
+    )
 
 
 def _vouched_ms(node: Node, group: int, leader: int, term: int) -> float:

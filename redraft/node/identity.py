@@ -32,7 +32,10 @@ from redraft.control.topology import Topology, decode, encode
 
 FORMAT: Final = 1
 LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS = "lock", "identity", "topology", "log", "snapshots"
-OWN: Final = frozenset((LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS, IDENTITY + ".new", TOPOLOGY + ".new"))
+ENGINE: Final = "engine"
+OWN: Final = frozenset(
+    (LOCK, IDENTITY, TOPOLOGY, LOG, SNAPSHOTS, ENGINE, IDENTITY + ".new", TOPOLOGY + ".new")
+)
 DAMAGED: Final = "damaged"
 """What `redraft rebuild` sets aside; a second time with a number behind."""
 MOUNT_POINT: Final = "lost+found"
@@ -117,6 +120,11 @@ class DataDirectory:
         """Where snapshots live."""
         return self.path / SNAPSHOTS
 
+    @property
+    def engine_path(self) -> Path:
+        """Where engines on disk keep their keys."""
+        return self.path / ENGINE
+
     def save(self, identity: Identity) -> None:
         """Replace the identity; it is on disk when this returns."""
         line = msgspec.json.encode(identity) + b"\n"
@@ -167,7 +175,7 @@ class DataDirectory:
         count = sum(each.name.startswith(DAMAGED) for each in self.path.iterdir())
         kept = self.path / (DAMAGED if not count else f"{DAMAGED}-{count + 1}")
         kept.mkdir(mode=0o700)
-        for name in (LOG, SNAPSHOTS, TOPOLOGY, IDENTITY):
+        for name in (LOG, SNAPSHOTS, ENGINE, TOPOLOGY, IDENTITY):
             if (self.path / name).exists():
                 (self.path / name).rename(kept / name)
         _sync_directory(kept)

@@ -59,6 +59,7 @@ class Host(Protocol):
     def send(self, peer: int, group: int, message: NodeMessage) -> None: ...
     def link_session(self, peer: int) -> int: ...
     def leader_claim(self, group: int) -> tuple[int, int]: ...
+    def checkpoint_soon(self, group: int) -> None: ...
     def round(self, lane: Lane) -> int: ...
     def confirmed_round(self, group: Group) -> int: ...
     def lease_holds(self, group: Group) -> bool: ...
@@ -393,6 +394,9 @@ class Lane:
         if replica is None:
             return False
         applier = replica.applier
+        engine = applier.keyspace.engine
+        if engine.is_full:
+            return False  # it goes on when the engine has room (`node.checkpoints`)
         if applier.applied_index < replica.raft.commit_index:
             self._answer(replica, replica.apply(APPLY_SLICE_BYTES))
             if replica.clock is None and replica.leads:
@@ -402,6 +406,8 @@ class Lane:
                 self._run_again(replica)
             if self.reader.ready:
                 self.run_reads()
+        if engine.dirty_bytes > host.config.engine_memory_bytes:
+            host.checkpoint_soon(self.group_id)
         more = applier.keyspace.tend()
         return more or applier.applied_index < replica.raft.commit_index
 

@@ -23,12 +23,13 @@ from redraft.control.view import topology_group
 from redraft.node.clock import Clock
 from redraft.node.health import Health
 from redraft.node.heartbeat import Heartbeat
-from redraft.node.hosting import Hosting, MakeApplier
+from redraft.node.hosting import Hosting
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
 from redraft.node.seams import NodeLog, PeerLink
 from redraft.node.snapshots import Snapshots
 from redraft.node.standing import Standing
+from redraft.node.states import States
 from redraft.node.status import info_of, status_of
 from redraft.node.steering import Steering
 from redraft.raft.configuration import Configuration
@@ -98,7 +99,7 @@ class Node:
         clock: Clock,
         *,
         store: Store,
-        make_applier: MakeApplier,
+        states: States,
         rng: random.Random,
         first_start: bool,
     ) -> None:
@@ -130,8 +131,9 @@ class Node:
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
         self._heartbeat = Heartbeat(self)
-        self.hosting = Hosting(self, standing, node_log, store, make_applier, rng)
-        self._snapshots = Snapshots(self, store, self.hosting.make_applier)
+        self.hosting = Hosting(self, standing, node_log, store, states, rng)
+        self._snapshots = Snapshots(self, store)
+        self.checkpoint_soon = self._snapshots.checkpoints.soon
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
         self._led: dict[int, Replica] = {}

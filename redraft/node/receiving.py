@@ -8,7 +8,6 @@ dies in between starts with the file and cuts its log to it (`restoring`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from redraft.raft.configuration import Configuration
@@ -71,12 +70,11 @@ class Arrival:
 class Receiving:
     """What is coming in, by group."""
 
-    __slots__ = ("_arrivals", "_installing", "_make_applier", "_node", "_retry_ms", "_store")
+    __slots__ = ("_arrivals", "_installing", "_node", "_retry_ms", "_store")
 
-    def __init__(self, node: Node, store: Store, make_applier: Callable[[Replica], Applier]) -> None:
+    def __init__(self, node: Node, store: Store) -> None:
         self._node = node
         self._store = store
-        self._make_applier = make_applier
         self._arrivals: dict[int, Arrival] = {}
         self._installing: dict[int, Arrival] = {}
         self._retry_ms = 0.0
@@ -102,7 +100,7 @@ class Receiving:
         if arrival is None or not arrival.is_of(peer, message):
             self.drop(group)
             writing = self._store.create(group, message.index)
-            arrival = Arrival(peer, message, self._make_applier(replica), writing)
+            arrival = Arrival(peer, message, self._node.hosting.fresh_applier(replica), writing)
             self._arrivals[group] = arrival
         if message.data and message.offset == arrival.offset:
             try:
@@ -144,6 +142,16 @@ class Receiving:
     def _finish(self, replica: Replica, arrival: Arrival) -> None:
         group = replica.group.group_id
         self._installing[group] = self._arrivals.pop(group)
+        engine = arrival.loading.applier.keyspace.engine
+        if engine.on_disk:
+            self._store.worker.submit(engine.settle, lambda error: self._settled(replica, arrival, error))
+        else:
+            self._settled(replica, arrival, None)
+
+    def _settled(self, replica: Replica, arrival: Arrival, error: OSError | None) -> None:
+        if error is not None:
+            self._finished(replica, arrival, error)
+            return
         arrival.writing.finish(lambda error: self._finished(replica, arrival, error))
 
     def _finished(self, replica: Replica, arrival: Arrival, error: OSError | None) -> None:

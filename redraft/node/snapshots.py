@@ -10,13 +10,13 @@ may need which was away for a moment, and for what a transfer under way needs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from redraft.engine.interface import Durable
+from redraft.node.checkpoints import Checkpoints
 from redraft.node.receiving import Receiving
 from redraft.node.sending import Sending
 from redraft.raft.messages import InstallSnapshot, InstallSnapshotReply
-from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.snapshotting import Making
 from redraft.snapshot.store import Store, Writing
@@ -56,13 +56,15 @@ class Snapshots:
         "_uncut",
         "_wanting",
         "_writing",
+        "checkpoints",
     )
 
-    def __init__(self, node: Node, store: Store, make_applier: Callable[[Replica], Applier]) -> None:
+    def __init__(self, node: Node, store: Store) -> None:
         self._node = node
         self._store = store
         self._sending = Sending(node, store)
-        self._receiving = Receiving(node, store, make_applier)
+        self._receiving = Receiving(node, store)
+        self.checkpoints = Checkpoints(node, store.worker)
         self._making: Making | None = None
         self._writing: Writing | None = None
         self._replica: Replica | None = None
@@ -105,9 +107,10 @@ class Snapshots:
         rate = self._node.config.snapshot_bytes_per_s
         self._budget = min(self._budget + rate * (now_ms - self._filled_ms) / 1000, rate / 20)
         self._filled_ms = now_ms
+        self.checkpoints.tick(now_ms)
         if self._making is not None:
             self._write_on(self._making)
-        elif self._writing is None and now_ms >= self._look_ms:
+        elif self._writing is None and self.checkpoints.idle and now_ms >= self._look_ms:
             self._look_ms = now_ms + LOOK_MS
             self._cut_late()
             due = self._due()
@@ -117,17 +120,34 @@ class Snapshots:
     @property
     def idle(self) -> bool:
         """Whether nothing is going on that needs ticks."""
-        return self._writing is None and self._sending.idle and self._receiving.idle
+        own = self._writing is None and self.checkpoints.idle
+        return own and self._sending.idle and self._receiving.idle
 
     def make(self, replica: Replica) -> None:
-        """Begin a snapshot of a replica as of its last applied entry."""
+        """Begin a snapshot of a replica as of its last applied entry.
+
+        An engine on disk writes a checkpoint; it needs a snapshot only for others.
+        """
+        if replica.applier.keyspace.engine.on_disk:
+            self.checkpoints.begin(replica, self._checkpointed)
+        else:
+            self._begin(replica)
+
+    def _checkpointed(self, replica: Replica) -> None:
+        group = replica.group.group_id
+        self._made_ms[group] = self._node.now_ms()
+        self.compact(replica)
+        if any(wanted == group for wanted, _peer in self._wanting) and self._writing is None:
+            self._begin(replica)
+
+    def _begin(self, replica: Replica) -> None:
         assert self._writing is None
         group, raft, applier = replica.group.group_id, replica.raft, replica.applier
         index = applier.applied_index
         configuration = raft.configuration_at(index).encode()
         self._replica = replica
         self._making = Making(applier, group, raft.log.term(index), configuration)
-        self._writing = self._store.create(group, index)
+        self._writing = self._store.create(group, self._making.header.index)
 
     def cancel(self, replica: Replica) -> None:
         """The replica's state is about to be replaced, or dropped."""
@@ -178,7 +198,8 @@ class Snapshots:
             if group in wanted:
                 return replica
             known = self._store.newest.get(group)
-            limit = max(config.snapshot_log_bytes, known.size if known is not None else 0)
+            size = known.size if known is not None and not replica.applier.keyspace.engine.on_disk else 0
+            limit = max(config.snapshot_log_bytes, size)
             grown = (replica.raft.log.bytes - self._tail_bytes) / limit
             if grown >= most and self._wrote(replica, limit):
                 most, due = grown, replica
@@ -197,8 +218,7 @@ class Snapshots:
 
     def _wrote(self, replica: Replica, least: int) -> bool:
         """Whether so many bytes were written since the newest snapshot; older ones may be kept for others."""
-        known, raft_log = self._store.newest.get(replica.group.group_id), replica.raft.log
-        index = known.index if known is not None else 0
+        raft_log, index = replica.raft.log, self._known(replica)
         return raft_log.bytes >= least and raft_log.tail_index(least) >= index
 
     @property
@@ -209,9 +229,21 @@ class Snapshots:
 
     def _news(self, replica: Replica) -> bool:
         """Whether a replica has applied something that its newest snapshot has not."""
-        known = self._store.newest.get(replica.group.group_id)
-        reached = replica.applier.applied_index > (known.index if known is not None else 0)
-        return reached and not replica.raft.is_blank
+        group, raft = replica.group.group_id, replica.raft
+        wanted = any(of == group for of, _peer in self._wanting)
+        known = self._snapshot_index(group) if wanted else self._known(replica)
+        return replica.applier.applied_index > known and not raft.is_blank
+
+    def _known(self, replica: Replica) -> int:
+        """The last entry that a replica would not need its log for after a restart."""
+        engine = replica.applier.keyspace.engine
+        if isinstance(engine, Durable):
+            return engine.durable_index
+        return self._snapshot_index(replica.group.group_id)
+
+    def _snapshot_index(self, group: int) -> int:
+        newest = self._store.newest.get(group)
+        return newest.index if newest is not None else 0
 
     def _write_on(self, making: Making) -> None:
         writing = self._writing
@@ -261,8 +293,7 @@ class Snapshots:
 
     def _covered(self, replica: Replica) -> int:
         """The index up to which a replica's own needs let its log be cut."""
-        newest = self._store.newest.get(replica.group.group_id)
-        return min(newest.index, replica.raft.log.tail_index(self._tail_bytes)) if newest is not None else 0
+        return min(self._known(replica), replica.raft.log.tail_index(self._tail_bytes))
 
     def _cut_late(self) -> None:
         """Let go of what was kept for a follower, once that has its snapshot and what came after it."""

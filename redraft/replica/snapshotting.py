@@ -8,11 +8,19 @@ and which entry was the last.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from typing import Final
 
+from redraft.commands.keyspace import Keyspace
 from redraft.engine.capture import Run
+from redraft.engine.interface import Durable
+from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
-from redraft.snapshot.format import Encoder, End, Header, Item, Modified, SessionState
+from redraft.snapshot.format import Decoder, Encoder, End, Header, Item, Modified, SessionState
+
+_COUNTS: Final = struct.Struct(">QQQ")
+"""What a checkpoint begins with: the keyspace's counts; blocks as of a snapshot, but for keys, follow."""
 
 
 class Making:
@@ -21,23 +29,26 @@ class Making:
     __slots__ = ("_captured", "_coming", "_encoder", "_engine", "_held", "finished", "header")
 
     def __init__(self, applier: Applier, group: int, term: int, configuration: bytes) -> None:
-        """Fix the state as of the last applied entry, whose term is given."""
-        self.header = Header(
-            group,
-            applier.applied_index,
-            term,
-            configuration,
-            applier.clock_ms,
-            applier.expired_keys,
-            applier.keyspace.collections_made,
-        )
+        """Fix the state as of the last applied entry, whose term is given.
+
+        With an engine on disk it is the state of the newest checkpoint, which has to be written just before.
+        """
+        self._engine = applier.keyspace.engine
+        if isinstance(self._engine, Durable):
+            checkpoint = self._engine.checkpoint
+            assert checkpoint is not None
+            items = _decoded(checkpoint)
+        else:
+            items = _beside_keys(applier, group, term, configuration)
+        header = items[0]
+        assert isinstance(header, Header)
+        self.header = header
         self.finished = False
         """Whether `step` has returned all blocks."""
-        self._engine = applier.keyspace.engine
         self._captured = self._engine.capture()
         self._held = True
         self._encoder = Encoder()
-        self._coming = self._begin(applier.sessions.copy_states(), list(applier.keyspace.modified))
+        self._coming = self._encoder.items(items)
 
     def step(self, keys_max: int, bytes_max: int) -> list[bytes]:
         """Return the next blocks: of about `keys_max` keys, fewer when those have `bytes_max` bytes.
@@ -69,14 +80,6 @@ class Making:
         if self._held:
             self._held = False
             self._engine.release()
-
-    def _begin(self, sessions: list[SessionState], modified: list[int]) -> Iterator[bytes]:
-        yield self._encoder.header(self.header)
-        for state in sessions:
-            yield from self._encoder.session(state)
-        if modified:
-            by_slot = {slot: index for slot, index in enumerate(modified) if index}
-            yield self._encoder.modified(Modified(by_slot))
 
     def _go_on(self, keys_max: int) -> Iterator[bytes]:
         """The blocks of the next keys; behind the last ones the end."""
@@ -124,3 +127,46 @@ class Loading:
             applier.keyspace.engine.commit(header.index)
             return True
         return False
+
+
+def _beside_keys(applier: Applier, group: int, term: int, configuration: bytes) -> list[Item]:
+    """What a state is besides keys, the header first."""
+    header = Header(
+        group,
+        applier.applied_index,
+        term,
+        configuration,
+        applier.clock_ms,
+        applier.expired_keys,
+        applier.keyspace.collections_made,
+    )
+    items: list[Item] = [header, *applier.sessions.copy_states()]
+    if applier.keyspace.modified:
+        by_slot = {slot: index for slot, index in enumerate(applier.keyspace.modified) if index}
+        items.append(Modified(by_slot))
+    return items
+
+
+def _decoded(checkpoint: bytes) -> list[Item]:
+    return list(Decoder().feed(checkpoint[_COUNTS.size :]))
+
+
+def checkpoint_of(applier: Applier, group: int, term: int, configuration: bytes) -> bytes:
+    """Return what an engine on disk has to keep with its keys, as of the last applied entry."""
+    blocks = Encoder().items(_beside_keys(applier, group, term, configuration))
+    return _COUNTS.pack(*applier.keyspace.counts) + b"".join(blocks)
+
+
+def resume(engine: Durable, slots: list[int], view: LogView) -> tuple[Applier, Header]:
+    """Return the state that an engine on disk has, as of its newest checkpoint."""
+    checkpoint = engine.checkpoint
+    assert checkpoint is not None
+    applier = Applier(Keyspace(engine, slots, _COUNTS.unpack_from(checkpoint)), view)
+    loading = Loading(applier)
+    for item in _decoded(checkpoint):
+        loading.take(item)
+    header = loading.header
+    assert header is not None
+    loading.take(End(0, 0))
+    engine.durable_index = header.index
+    return applier, header

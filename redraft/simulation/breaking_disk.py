@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redraft.node.snapshots import Snapshots
+from redraft.replica import snapshotting
 from redraft.replica.replica import Replica
 from redraft.replica.snapshotting import Loading, Making
 from redraft.simulation.breaking import mutation, replaced
 from redraft.simulation.disk import SimulatedFiles
-from redraft.snapshot.format import End, SessionState
+from redraft.snapshot.format import End, Modified, SessionState
 from redraft.snapshot.store import Writing
 from redraft.wal.recovery import Recovery
 
@@ -71,17 +73,26 @@ def reapply_after_restart() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _left_out(kind: type) -> Iterator[None]:
+    whole = snapshotting._beside_keys
+
+    def partly(*of: Any) -> list[Any]:
+        return [item for item in whole(*of) if not isinstance(item, kind)]
+
+    with replaced(snapshotting, _beside_keys=partly):
+        yield
+
+
 @mutation("a snapshot holds the sessions: what was executed is not executed again")
 def sessions_left_out_of_snapshots() -> Iterator[None]:
-    begin = Making._begin
-    with replaced(Making, _begin=lambda making, _sessions, modified: begin(making, [], modified)):
+    with _left_out(SessionState):
         yield
 
 
 @mutation("a snapshot holds when slots were changed: a watched key that was changed stays so")
 def watch_left_out_of_snapshots() -> Iterator[None]:
-    begin = Making._begin
-    with replaced(Making, _begin=lambda making, sessions, _modified: begin(making, sessions, [])):
+    with _left_out(Modified):
         yield
 
 

@@ -26,6 +26,7 @@ from redraft.node.driver import IDLE_TICK_MS
 from redraft.node.node import LIVENESS_GROUP, Next, Node
 from redraft.node.roster import Roster
 from redraft.node.standing import Standing
+from redraft.node.states import MemoryStates
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.replica.request import Request
@@ -199,7 +200,7 @@ class Process:
             _WatchedLog(self, world.checks),
             machine.clock,
             store=Store(SNAPSHOTS, files, self.worker),
-            make_applier=partial(_make_applier, self.machine.slice_keys),
+            states=MemoryStates(partial(_make_applier, self.machine.slice_keys)),
             rng=random.Random(rng.getrandbits(64)),
             first_start=machine.incarnation == 1,
         )

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -94,6 +94,16 @@ class Encoder:
     def header(self, header: Header) -> bytes:
         """Return the snapshot's beginning."""
         return MAGIC + self._block(HEADER, msgspec.msgpack.encode(header))
+
+    def items(self, items: Iterable[Item]) -> Iterator[bytes]:
+        """Yield the blocks of items that are no keys, and not the end."""
+        for item in items:
+            if isinstance(item, Header):
+                yield self.header(item)
+            elif isinstance(item, SessionState):
+                yield from self.session(item)
+            elif isinstance(item, Modified):
+                yield self.modified(item)
 
     def run(
         self, slot: int, keys: Sequence[bytes], records: Sequence[bytes], number: int = 0

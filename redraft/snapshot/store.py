@@ -54,7 +54,8 @@ class Store:
         self.damaged: dict[int, str] = {}
         """Groups whose newest snapshot can't be read, with a sentence that names the file."""
         self._files = files
-        self._worker = worker
+        self.worker = worker
+        """Who writes; for other work on the disk that must not hold up the node, too."""
         files.make_directory(directory)
         for name in sorted(files.names(directory)):
             if name.endswith(SUFFIX_NEW):
@@ -64,7 +65,7 @@ class Store:
 
     def create(self, group: int, index: int) -> Writing:
         """Begin a new snapshot of a group; it is told to the store by `add` once it is finished."""
-        return Writing(self._files, self._worker, self.directory, f"{group:05d}-{index:020d}")
+        return Writing(self._files, self.worker, self.directory, f"{group:05d}-{index:020d}")
 
     def add(self, header: Header, path: Path, size: int) -> bool:
         """A finished file is the newest of its group, the one before goes; False: there is a newer one."""
@@ -133,7 +134,7 @@ class Store:
             except DamagedError as error:
                 found.append(error)
 
-        self._worker.submit(read, lambda _error: then(found[0] if found else None))
+        self.worker.submit(read, lambda _error: then(found[0] if found else None))
 
     def open(self, snapshot: Snapshot) -> Reading:
         """Open a snapshot to send it; it can be read to its end, also when it is removed meanwhile."""
@@ -167,7 +168,7 @@ class Store:
             self._files.remove(path)
 
     def _remove(self, path: Path) -> None:
-        self._worker.submit(lambda: self._files.remove(path), lambda _error: None)
+        self.worker.submit(lambda: self._files.remove(path), lambda _error: None)
 
 
 class Reading:

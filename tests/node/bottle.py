@@ -16,21 +16,19 @@ from typing import Any, NamedTuple
 from redraft.base.address import Address
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
-from redraft.commands.keyspace import Keyspace
 from redraft.control.applier import reason_of, topology_of
 from redraft.control.topology import Command, Join, Topology, founding_topology
-from redraft.engine.hash import HashEngine
 from redraft.node.node import Next, Node
 from redraft.node.roster import Roster
 from redraft.node.standing import Standing
+from redraft.node.states import MemoryStates, States
 from redraft.node.steering import Change
-from redraft.raft.log import CompactedError, LogView
+from redraft.raft.log import CompactedError
 from redraft.raft.types import Entry, EntryKind, HardState
-from redraft.replica.apply import Applier
 from redraft.replica.request import Request
 from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Worker
-from redraft.topology.cluster_map import Group, Member, first_map
+from redraft.topology.cluster_map import Member, first_map
 from tests.wal.faultyfiles import FaultyFiles
 
 
@@ -289,10 +287,6 @@ class Cluster:
         """Start a node that has no links yet."""
         self.incarnations[number] += 1
 
-        def make_applier(group: Group, view: LogView) -> Applier:
-            slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
-            return Applier(Keyspace(HashEngine(), slots), view)
-
         if number in self.workers:
             self.workers[number].close()
         worker = self.workers[number] = Worker(threaded=False)
@@ -303,12 +297,16 @@ class Cluster:
             self.disks[number],
             self.clocks[number],
             store=Store(Path("/snapshots"), self.snapshot_files[number], worker),
-            make_applier=make_applier,
+            states=self.states(number, worker),
             rng=random.Random(self.rng.random()),
             first_start=self.incarnations[number] == 1,
         )
         self.nodes[number] = node
         return node
+
+    def states(self, _number: int, _worker: Worker) -> States:
+        """Where a node's replicas have their states: all in memory."""
+        return MemoryStates()
 
     def standing(self, number: int) -> Standing:
         """What a node knows of its cluster when it starts."""
