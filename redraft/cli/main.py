@@ -13,6 +13,7 @@ import click
 
 from redraft import __version__
 from redraft.base.errors import RedraftError
+from redraft.cli.digest import digest
 from redraft.cli.group import group
 from redraft.cli.local import local
 from redraft.cli.node import node
@@ -38,7 +39,19 @@ def commands() -> None:
     """
 
 
-for command in (local, server, status, node, group, rebuild, recover_command, ping, simulate, version):
+for command in (
+    local,
+    server,
+    status,
+    digest,
+    node,
+    group,
+    rebuild,
+    recover_command,
+    ping,
+    simulate,
+    version,
+):
     commands.add_command(command)
 
 

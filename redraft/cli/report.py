@@ -65,6 +65,8 @@ class GroupRow(msgspec.Struct):
     """(bytes arrived, size) of what the asked node sends, by follower."""
     voters: list[int] = []
     moving: bool = False
+    digest_index: int = 0
+    digest: str = ""
 
 
 class Report(msgspec.Struct):

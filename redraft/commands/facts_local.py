@@ -53,6 +53,9 @@ _REDRAFT = (
     _server("redraft|move-group", -4, _ADMIN, since="7.0.0",
             summary="Choose the nodes a group stands on, the preferred leader first",
             usage="group-id node-id [node-id ...] [REPLACE]"),
+    _server("redraft|digest", 2, "write admin noscript", since="7.0.0",
+            summary="Let every replica make a digest of its state, which REDRAFT STATUS shows",
+            handler=whole.digest),
     _server("redraft|status", 2, "loading stale", since="7.0.0",
             summary="The state of nodes and groups, as JSON"),
 )  # fmt: skip

@@ -64,8 +64,8 @@ class Keyspace:
     """Keys and records of the slots one group owns, over an engine."""
 
     __slots__ = (
-        "_deadlines", "collections_made", "data_bytes", "dropped", "engine", "expiring_count", "index",
-        "journal", "key_count", "modified", "now_ms", "slots", "writing",
+        "_deadlines", "collections_made", "data_bytes", "digest_wanted", "dropped", "engine",
+        "expiring_count", "index", "journal", "key_count", "modified", "now_ms", "slots", "writing",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, slots: Iterable[int], counts: Counts | None = None) -> None:
@@ -75,6 +75,8 @@ class Keyspace:
         self.now_ms = 0
         self.writing = False
         self.index = 0
+        self.digest_wanted = False
+        """The last entry asked for a digest of the state: nothing is applied before that is begun."""
         self.modified: list[int] = []
         self.collections_made = 0
         """So far, in this group: the last id given."""

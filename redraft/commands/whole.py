@@ -142,3 +142,9 @@ def cluster(ctx: Context, args: list[bytes]) -> bytes:
     if count is None:
         return integer(engine.slot_size(slot))
     return array([bulk(key) for key, _ in islice(engine.items(slot), count)])
+
+
+def digest(ctx: Context, _args: list[bytes]) -> bytes:
+    """REDRAFT DIGEST, in an entry of its group: every replica makes a digest of its state behind it."""
+    ctx.keyspace.digest_wanted = True
+    return integer(ctx.keyspace.index)

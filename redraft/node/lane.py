@@ -11,7 +11,7 @@ changes, everything unanswered is sent or asked again.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redraft.base.config import Config
 from redraft.base.limits import APPLY_SLICE_BYTES, FORWARDED_REPLY_BYTES_MAX
@@ -36,6 +36,9 @@ from redraft.transport.messages import (
     ReadReply,
 )
 
+if TYPE_CHECKING:
+    from redraft.node.snapshots import Snapshots
+
 Route = tuple[int, int, int]
 """(leader, term, link session): what a part or an asking was sent on; another route means: send again."""
 
@@ -54,12 +57,13 @@ class Host(Protocol):
     node_id: int
     incarnation: int
     config: Config
+    snapshots: Snapshots
 
     def submit(self, request: Request) -> None: ...
     def send(self, peer: int, group: int, message: NodeMessage) -> None: ...
     def link_session(self, peer: int) -> int: ...
     def leader_claim(self, group: int) -> tuple[int, int]: ...
-    def checkpoint_soon(self, group: int) -> None: ...
+
     def round(self, lane: Lane) -> int: ...
     def confirmed_round(self, group: Group) -> int: ...
     def lease_holds(self, group: Group) -> bool: ...
@@ -407,7 +411,10 @@ class Lane:
             if self.reader.ready:
                 self.run_reads()
         if engine.dirty_bytes > host.config.engine_memory_bytes:
-            host.checkpoint_soon(self.group_id)
+            host.snapshots.checkpoints.soon(self.group_id)
+        if applier.keyspace.digest_wanted:
+            applier.keyspace.digest_wanted = False
+            host.snapshots.digests.begin(replica)
         more = applier.keyspace.tend()
         return more or applier.applied_index < replica.raft.commit_index
 

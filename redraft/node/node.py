@@ -132,8 +132,7 @@ class Node:
         self._leadership = Leadership(self)
         self._heartbeat = Heartbeat(self)
         self.hosting = Hosting(self, standing, node_log, store, states, rng)
-        self._snapshots = Snapshots(self, store)
-        self.checkpoint_soon = self._snapshots.checkpoints.soon
+        self.snapshots = self._snapshots = Snapshots(self, store)
         self.lanes: dict[int, Lane] = {}
         self.replicas: dict[int, Replica] = {}
         self._led: dict[int, Replica] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from redraft.engine.interface import Durable
 from redraft.node.checkpoints import Checkpoints
+from redraft.node.digests import Digests
 from redraft.node.receiving import Receiving
 from redraft.node.sending import Sending
 from redraft.raft.messages import InstallSnapshot, InstallSnapshotReply
@@ -57,6 +58,7 @@ class Snapshots:
         "_wanting",
         "_writing",
         "checkpoints",
+        "digests",
     )
 
     def __init__(self, node: Node, store: Store) -> None:
@@ -65,6 +67,7 @@ class Snapshots:
         self._sending = Sending(node, store)
         self._receiving = Receiving(node, store)
         self.checkpoints = Checkpoints(node, store.worker)
+        self.digests = Digests(self)
         self._making: Making | None = None
         self._writing: Writing | None = None
         self._replica: Replica | None = None
@@ -108,6 +111,7 @@ class Snapshots:
         self._budget = min(self._budget + rate * (now_ms - self._filled_ms) / 1000, rate / 20)
         self._filled_ms = now_ms
         self.checkpoints.tick(now_ms)
+        self.digests.tick()
         if self._making is not None:
             self._write_on(self._making)
         elif self._writing is None and self.checkpoints.idle and now_ms >= self._look_ms:
@@ -120,7 +124,7 @@ class Snapshots:
     @property
     def idle(self) -> bool:
         """Whether nothing is going on that needs ticks."""
-        own = self._writing is None and self.checkpoints.idle
+        own = self._writing is None and self.checkpoints.idle and self.digests.idle
         return own and self._sending.idle and self._receiving.idle
 
     def make(self, replica: Replica) -> None:
@@ -152,6 +156,7 @@ class Snapshots:
     def cancel(self, replica: Replica) -> None:
         """The replica's state is about to be replaced, or dropped."""
         self._receiving.drop(replica.group.group_id)
+        self.digests.cancel(replica.group.group_id)
         if self._making is not None and self._replica is replica:
             self._making.close()
             self._making = None
@@ -171,7 +176,10 @@ class Snapshots:
         """Return a replica's newest snapshot, and what is under way."""
         newest = self._store.newest.get(group)
         coming = self._receiving.progress(group)
+        digest_index, digest = self.digests.of(group)
         return {
+            "digest_index": digest_index,
+            "digest": digest,
             "snapshot_index": newest.index if newest is not None else 0,
             "snapshot_bytes": newest.size if newest is not None else 0,
             "snapshot_making": self._replica is not None and self._replica.group.group_id == group,
@@ -232,7 +240,14 @@ class Snapshots:
         group, raft = replica.group.group_id, replica.raft
         wanted = any(of == group for of, _peer in self._wanting)
         known = self._snapshot_index(group) if wanted else self._known(replica)
-        return replica.applier.applied_index > known and not raft.is_blank
+        news = replica.applier.applied_index > known and not raft.is_blank
+        return news and not self.digests.makes(group)
+
+    def captures(self, replica: Replica) -> bool:
+        """Whether a replica's state can't be captured now."""
+        if replica.applier.keyspace.engine.on_disk and not self.checkpoints.idle:
+            return True
+        return self._making is not None and self._replica is replica
 
     def _known(self, replica: Replica) -> int:
         """The last entry that a replica would not need its log for after a restart."""

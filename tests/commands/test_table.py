@@ -16,6 +16,7 @@ LATER = {
     b"client|setinfo",
     b"client|no-touch",
     b"redraft",
+    b"redraft|digest",
     b"redraft|move-group",
     b"redraft|remove-node",
     b"redraft|status",

@@ -25,7 +25,7 @@ HANDLERS: dict[bytes, Handler] = {
     b"command": container(b"command", command.SUBCOMMANDS, alone=command.everything),
     b"config": container(b"config", config.SUBCOMMANDS),
     b"info": info.info,
-    b"redraft": container(b"redraft", {**info.SUBCOMMANDS, **membership.SUBCOMMANDS}),
+    b"redraft": container(b"redraft", {**info.SUBCOMMANDS, **keyspace.SUBCOMMANDS, **membership.SUBCOMMANDS}),
 }
 """By lower-case name.  Each is called with a number of arguments that the table accepts."""
 

@@ -146,6 +146,22 @@ def _with_served_cursor(reply: bytes, owners: Sequence[int], scope: frozenset[in
     return b"*2\r\n$%d\r\n%b\r\n%b" % (len(moved), moved, rest)
 
 
+def digest(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    """REDRAFT DIGEST: an entry in every group, at which each replica makes one; [[group, entry], ...]."""
+    questions = _ask_all(connection, args, write=True)
+
+    def then(replies: list[bytes]) -> None:
+        wrong = words.joint_error(replies, write=True)
+        rows = [[group, int(reply[1:-2])] for (group, _), reply in zip(questions, replies, strict=True)]
+        connection.reply(wrong or encode(rows, connection.proto))
+
+    connection.gather(questions, write=True, then=then)
+    return Outcome.LATER
+
+
+SUBCOMMANDS: dict[bytes, Handler] = {b"digest": digest}
+"""Of REDRAFT."""
+
 HANDLERS: dict[bytes, Handler] = {
     b"dbsize": dbsize,
     b"flushall": flush,
