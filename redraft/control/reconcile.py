@@ -4,7 +4,8 @@ Nothing is orchestrated: whoever leads the group compares what is with what is w
 a step that was lost, or a leader that crashed in between, costs only that the next look finds the same.
 The order keeps the group able to commit all the way: nodes that are missing come as learners, which count
 for nothing; once they have caught up, one joint change (Raft §6, thesis §4.3) makes the wanted voters the
-voters; nodes that are left over have gone with it.
+voters; nodes that are left over have gone with it.  The change waits until a majority of the new voters
+answers: from the moment it begins nothing is committed without them.
 
 Pure; must not know what a placement is made for, or how a change is carried out.
 """
@@ -38,11 +39,12 @@ def next_step(
     voters: Sequence[int],
     learners: Sequence[int],
     caught_up: Callable[[int], bool],
+    answers: Callable[[int], bool],
 ) -> Step | None:
     """What to change to now to get to these voters and learners; None: nothing, or wait.
 
-    `caught_up(node)` says whether a learner has (nearly) all that is committed.  While the configuration is
-    joint nothing is to be done: its leader ends that by itself.
+    `caught_up(node)` says whether a learner has (nearly) all that is committed, `answers(node)` whether a
+    voter takes part just now.  While the configuration is joint nothing is to be done: its leader ends that.
     """
     if configuration.outgoing:
         return None
@@ -54,7 +56,9 @@ def next_step(
     if missing or left_over:
         kept = (present - left_over | missing) - current_voters
         return Step(configuration.voters, tuple(sorted(kept)))
-    if current_voters != wanted_voters and all(map(caught_up, sorted(wanted_voters - current_voters))):
+    if current_voters == wanted_voters or _spare(voters, answers) < 0:
+        return None
+    if all(map(caught_up, sorted(wanted_voters - current_voters))):
         return Step(tuple(sorted(wanted_voters)), tuple(sorted(wanted - wanted_voters)))
     return None
 
@@ -69,8 +73,21 @@ def is_settled(configuration: Configuration, voters: Sequence[int], learners: Se
 
 
 def within_reach(
-    voters: Sequence[int], configuration: Configuration, caught_up: Callable[[int], bool]
+    voters: Sequence[int],
+    configuration: Configuration,
+    caught_up: Callable[[int], bool],
+    answers: Callable[[int], bool],
 ) -> tuple[int, ...]:
-    """Those of the wanted voters that vote or could: for a group that must not wait for a dead node."""
+    """Those of the wanted voters that vote or could: for a group that must not wait for a dead node.
+
+    The present ones, while fewer failures would be too many with less than all that are wanted.
+    """
     reached = tuple(each for each in voters if each in configuration.voters or caught_up(each))
+    if len(reached) < len(voters) and _spare(reached, answers) < _spare(configuration.voters, answers):
+        return configuration.voters
     return reached or configuration.voters
+
+
+def _spare(voters: Sequence[int], answers: Callable[[int], bool]) -> int:
+    """How many of the voters that answer a majority can do without; below 0, there is none."""
+    return sum(map(answers, voters)) - (len(voters) // 2 + 1)

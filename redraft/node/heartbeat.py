@@ -16,6 +16,8 @@ from redraft.replica.replica import Replica
 if TYPE_CHECKING:
     from redraft.node.node import Node
 
+MISSED_MAX: Final = 2
+"""A peer that left more heartbeats unanswered is not counted on."""
 FRESH_HEARTBEATS: Final = 2
 """With a peer whose last answer is older, groups are counted one by one: most may do without it."""
 
@@ -47,3 +49,9 @@ class Heartbeat:
                 node.stepped(replica)
         offsets = sorted([0.0, *(liveness.peer_state(peer).wall_offset_ms for peer in linked)])
         node.wall_offset_ms = offsets[(len(offsets) - 1) // 2]
+
+    def in_touch(self, peer: int) -> bool:
+        """Whether a peer answers: a link may stand long after the network behind it is gone."""
+        node = self._node
+        silent_ms = node.now_ms() - node.liveness.peer_state(peer).contact_ms
+        return silent_ms <= node.config.heartbeat_ms * (MISSED_MAX + 1)

@@ -25,8 +25,6 @@ RETRY_MS = 5000.0
 """How long a voter that was offered a group by this node is not offered it again."""
 GROUPS_PER_MOVE = 32
 """With so many groups led, one more is handed over at a time."""
-HEARTBEATS_MISSED_MAX = 2
-"""A voter that left more heartbeats unanswered is not offered anything."""
 
 log = logging.getLogger("redraft.node")
 
@@ -81,7 +79,7 @@ class Leadership:
             heirs = {
                 voter: progress.match_index
                 for voter, progress in raft.progress.items()
-                if voter in raft.configuration.voters and self._in_touch(voter)
+                if voter in raft.configuration.voters and node.heartbeat.in_touch(voter)
             }
             successor = choose_successor(node.node_id, heirs, heirs.__getitem__, heirs.__contains__)
             if successor:
@@ -95,7 +93,7 @@ class Leadership:
         node = self._node
         if voter == node.node_id:
             return node.has_room(0) and self._near_median(0.0)
-        if node.linked_for_ms(voter) < SETTLED_MS or not self._in_touch(voter):
+        if node.linked_for_ms(voter) < SETTLED_MS or not node.heartbeat.in_touch(voter):
             return False
         if self._offered(voter, group):
             return False
@@ -111,19 +109,15 @@ class Leadership:
         """Whether a voter that is in touch may take writes, and was not asked to already."""
         flags = self._node.liveness.peer_state(voter).flags
         return (
-            self._in_touch(voter) and not flags & (DISK_FULL | STOPPING) and not self._offered(voter, group)
+            self._node.heartbeat.in_touch(voter)
+            and not flags & (DISK_FULL | STOPPING)
+            and not self._offered(voter, group)
         )
 
     def _offered(self, voter: int, group: Group) -> bool:
         """Whether a voter was offered the group a short while ago."""
         offered_ms = self._offered_ms.get((group.group_id, voter))
         return offered_ms is not None and self._node.now_ms() - offered_ms < RETRY_MS
-
-    def _in_touch(self, voter: int) -> bool:
-        """Whether a voter answers: a link may stand long after the network behind it is gone."""
-        node = self._node
-        silent_ms = node.now_ms() - node.liveness.peer_state(voter).contact_ms
-        return silent_ms <= node.config.heartbeat_ms * (HEARTBEATS_MISSED_MAX + 1)
 
     def _near_median(self, wall_offset_ms: float) -> bool:
         node = self._node

@@ -130,7 +130,7 @@ class Node:
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
-        self._heartbeat = Heartbeat(self)
+        self.heartbeat = Heartbeat(self)
         self.hosting = Hosting(self, standing, node_log, store, states, rng)
         self.snapshots = self._snapshots = Snapshots(self, store)
         self.lanes: dict[int, Lane] = {}
@@ -223,7 +223,7 @@ class Node:
         if now - self._pinged_ms >= self.config.heartbeat_ms - TICK_MS / 2:
             self._pinged_ms = now
             self.ping(now)
-            self._heartbeat.beat(self._led, self._links, now)
+            self.heartbeat.beat(self._led, self._links, now)
         if now - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now
             self.health.measure()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -182,7 +183,9 @@ class Steering:
             return
         raft = replica.raft
         wanted, _others = topology_placement(topology)
-        voters = within_reach(wanted, raft.configuration, lambda each: _caught_up(raft, each))
+        voters = within_reach(
+            wanted, raft.configuration, partial(_caught_up, raft), partial(self._answers, raft)
+        )
         learners = [node.node_id for node in topology.nodes if node.node_id not in voters]
         self._step(replica, voters, learners)
         if raft.is_settled:
@@ -194,7 +197,8 @@ class Steering:
         raft = replica.raft
         if not raft.may_change:
             return
-        step = next_step(raft.configuration, voters, learners, lambda each: _caught_up(raft, each))
+        caught_up, answers = partial(_caught_up, raft), partial(self._answers, raft)
+        step = next_step(raft.configuration, voters, learners, caught_up, answers)
         if step is not None:
             log.info(
                 "group %d: changing to voters %s%s",
@@ -204,6 +208,17 @@ class Steering:
             )
             raft.change(step.voters, step.learners)
             self._node.stepped(replica)
+
+    def _answers(self, raft: Raft, node_id: int) -> bool:
+        if node_id == raft.node_id:
+            return True
+        progress = raft.progress.get(node_id)
+        return (
+            progress is not None
+            and progress.reachable
+            and progress.state is ProgressState.REPLICATE
+            and self._node.heartbeat.in_touch(node_id)
+        )
 
     def _end_sessions(self, replica: Replica) -> None:
         """Sessions end by a logged event: here, the removal of their node."""

@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from redraft.control.applier import reason_of, topology_of
-from redraft.control.topology import Command, Join, Place, Remove, Topology
+from redraft.control.applier import TopologyApplier, reason_of, topology_of
+from redraft.control.topology import TOPOLOGY_GROUP, Command, Join, Place, Remove, Topology
 from redraft.node.steering import Change
 from redraft.simulation.agenda import MS
 from redraft.simulation.cluster import Cluster, member_at
@@ -80,15 +80,34 @@ class Administration:
 
     def suspect(self, number: int) -> bool:
         """A machine is about to rot; False if the cluster could not do without it."""
-        topology = self.topology()
+        topology = self._decided_topology()
         if topology is None or self._condemned or self._suspect or self._wishes:
             return False
-        if any(node.leaving for node in topology.nodes) or len(topology.nodes) < VOTERS_MIN:
+        if any(node.leaving for node in topology.nodes) or any(group.moving for group in topology.groups):
             return False
-        if any(len(group.voters) < VOTERS_MIN or group.moving for group in topology.groups):
+        if not all(map(self._is_spare, (TOPOLOGY_GROUP, *(group.group_id for group in topology.groups)))):
             return False
         self._suspect = number
         return True
+
+    def _decided_topology(self) -> Topology | None:
+        """The newest topology there is: those who know of it may all be down, and then nobody says."""
+        leader = self._cluster.leader(TOPOLOGY_GROUP)
+        process = self._cluster.machines[leader].process if leader else None
+        if process is None or not process.node.replicas[TOPOLOGY_GROUP].proposes:
+            return None
+        applier = process.node.replicas[TOPOLOGY_GROUP].applier
+        assert isinstance(applier, TopologyApplier)
+        return applier.topology
+
+    def _is_spare(self, group: int) -> bool:
+        """Whether a group outlives the loss of any one voter: its leader has no change of them under way."""
+        leader = self._cluster.leader(group)
+        process = self._cluster.machines[leader].process if leader else None
+        if process is None:
+            return False
+        raft = process.node.replicas[group].raft
+        return raft.may_change and len(raft.configuration.voters) >= VOTERS_MIN
 
     def condemn(self, number: int) -> None:
         """A suspect is lost for good: take its node out, and let another join in its place."""

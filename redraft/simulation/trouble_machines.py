@@ -6,6 +6,7 @@ that happened leaves the cluster for good.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from redraft.simulation.administration import Administration
@@ -17,6 +18,8 @@ from redraft.simulation.scene import Scene
 FULL_BYTES = 8 << 10
 """What a full disk has left at most."""
 FUSE_EFFECTS_MAX = 40
+TRIES = 4
+"""How often more a disk is to be lost that the cluster can't do without at first."""
 HOUR_MS = 3_600_000.0
 
 
@@ -122,7 +125,7 @@ class MachineTrouble:
         """A sync fails: the node must stop, and must not trust its page cache when it starts again."""
         self._scene.cluster.machines[self._scene.victim()].files.sync_fails_in = self._scene.rng.randint(1, 6)
 
-    def rot(self) -> None:
+    def rot(self, tries: int = TRIES) -> None:
         """One bit of a disk becomes another, in the middle of the log or in a snapshot."""
         number, rng = self._scene.victim(), self._scene.rng
         machine = self._scene.cluster.machines[number]
@@ -131,6 +134,7 @@ class MachineTrouble:
         ]
         paths = logs[:-2] + [path for path in machine.files.paths() if path.startswith(f"{SNAPSHOTS}/")]
         if not paths or not self._administration.suspect(number):
+            self._try_again(self.rot, tries)
             return
         path = rng.choice(paths)
         offset = rng.randrange(machine.files.size_of(path))
@@ -139,11 +143,18 @@ class MachineTrouble:
             machine.rotten = True
             machine.files.flip(path, offset, rng.randrange(8))
 
-    def lose_disk(self) -> None:
+    def lose_disk(self, tries: int = TRIES) -> None:
         """A disk is lost with all that is on it."""
         number = self._scene.victim()
         if self._administration.suspect(number):
             self._administration.condemn(number)
+        else:
+            self._try_again(self.lose_disk, tries)
+
+    def _try_again(self, kind: Callable[[int], None], tries: int) -> None:
+        """The cluster could not do without a disk just now: perhaps in a moment."""
+        if tries and self._scene.active:
+            self._scene.later((10, 50, 200), partial(kind, tries - 1))
 
     def slow_disk(self) -> None:
         """Syncs take long for a while."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from redraft.control.applier import reason_of
+from redraft.control.topology import Announce, Remove
 from redraft.transport.messages import ReadIndexRequest
 from tests.known.scenes import answered, settled, under_way
 from tests.node.bottle import Cluster
@@ -64,3 +68,29 @@ def test_node_whose_replica_is_dropped_while_it_asks_for_the_read_index_goes_on(
     assert under_way(cluster, follower, 1, ReadIndexRequest)
     node.dismiss(node.replicas[1])
     assert answered(cluster, read) == [[b"$-1\r\n"]]
+
+
+@pytest.mark.parametrize("another_is_dead", [False, True])
+def test_topology_group_waits_for_the_voter_in_the_place_of_one_that_leaves(*, another_is_dead: bool) -> None:
+    """With two voters it would stand still as soon as one of them is down, and be lost with one's disk."""
+    cluster = Cluster()
+    cluster.elect()
+    leaving = cluster.leader(0)
+    dead, staying = (number for number in cluster.nodes if number != leaving)
+    heir = cluster.join(leaving)
+    cluster.crash(heir)
+    if another_is_dead:
+        cluster.crash(dead)
+    assert reason_of(cluster.change(leaving, Remove(leaving))) is None
+    cluster.run(2000)
+    raft = cluster.nodes[leaving].replicas[0].raft
+    assert raft.configuration.voters == (1, 2, 3)
+    assert raft.is_settled
+    assert reason_of(cluster.change(staying, Announce(dead, 1, 2, 3))) is None
+    cluster.start(heir)
+
+    def removed() -> bool:
+        return cluster.nodes[staying].steering.roster.topology.was_removed(leaving)
+
+    assert cluster.run(30_000, until=removed)
+    assert set(cluster.nodes[staying].replicas[0].raft.configuration.voters) == {dead, staying, heir}
