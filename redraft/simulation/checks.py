@@ -7,6 +7,7 @@ nothing but reading: durability is held against what recovery finds after each c
 - Election safety: one leader a term.  Leader completeness: it has all that was ever chosen.
 - Log matching: one index and term, one entry, behind the same one.
 - State machine safety: one entry at a chosen index, for ever; applied never ahead of commit.
+- One change of members at a time, and voters change by way of a joint configuration (Raft §6).
 - Chosen means durable on a quorum; terms, votes and acknowledged entries are durable before told.
 - The log: recovery finds the state of one flush, in all groups, and none older than was claimed durable.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from redraft.raft.configuration import Configuration
@@ -67,6 +69,7 @@ class _Seen(NamedTuple):
     role: Role
     commit_index: int
     applied_index: int
+    configuration_index: int
 
 
 class _NodeMemory:
@@ -215,7 +218,13 @@ class Checks:
             raft = replica.raft
             if raft.is_blank:
                 continue  # it applies nothing: its commit_index is where the log ended that it has lost
-            now = _Seen(raft.term, raft.role, raft.commit_index, replica.applier.applied_index)
+            now = _Seen(
+                raft.term,
+                raft.role,
+                raft.commit_index,
+                replica.applier.applied_index,
+                raft.configuration_index,
+            )
             before = memory.seen.get(group)
             if before is not None and memory.cores[group] is not raft:
                 must(now.term >= before.term, f"node {number} in group {group}: a new replica's term fell")
@@ -237,6 +246,7 @@ class Checks:
                     now.commit_index == before.commit_index or committed == now.term,
                     f"{who} leads in term {now.term} and counted copies of an entry of term {committed}",
                 )
+                _reconfigured(who, raft, before.configuration_index)
             known = before.commit_index if before is not None else 0
             if now.commit_index > known:
                 self._committed(number, group, replica, known, memory.logs.get(group, EMPTY))
@@ -284,6 +294,22 @@ class Checks:
             chosen_in = self._chosen_in.setdefault(group, [])
             chosen_in.extend([replica.raft.term] * (commit_index - len(chosen)))
             chosen.extend(log.term(index) for index in range(len(chosen) + 1, commit_index + 1))
+
+
+def _reconfigured(who: str, raft: Raft, known_index: int) -> None:
+    """A leader's configurations since known_index each follow a committed one, by the rules of the change."""
+    for (index, old), (later, new) in pairwise(raft.configurations):
+        if later <= known_index:
+            continue
+        must(
+            index <= raft.commit_index,
+            f"{who} changed its configuration at entry {later}, the last one at {index} is not committed",
+        )
+        kept = not old.is_joint and set(new.outgoing) == set(old.voters)
+        must(
+            kept if new.is_joint else set(new.voters) == set(old.voters),
+            f"{who} has changed from {old} to {new} in one step",
+        )
 
 
 def _is_quorum(configuration: Configuration, nodes: Sequence[int]) -> bool:

@@ -177,8 +177,8 @@ class Process:
         self._inbox: deque[tuple[int, Callable[[], object]]] = deque()
         self._scheduled = False
         self._disk_due = False
-        self._stood = False
-        """Whether it stood still, and what came meanwhile waits."""
+        self._stood = 0
+        """So many turns it takes a little of what came while it stood still."""
 
     def start(self) -> bool:
         """Recover what the disk has and run; False if it died of it."""
@@ -297,7 +297,7 @@ class Process:
     def resume(self) -> None:
         """Go on after a pause."""
         self.paused = False
-        self._stood = True
+        self._stood = self.machine.rng.choice((1, 2, 4))
         self._schedule(self.machine.turn_us)
         if self._disk_due:
             self._disk_due = False
@@ -339,7 +339,7 @@ class Process:
             for source, _act in taken:
                 places.setdefault(source, rng.random())
             taken.sort(key=lambda item: places[item[0]])
-        stood, self._stood = self._stood, False
+        stood, self._stood = self._stood > 0, max(self._stood - 1, 0)
         if rng.random() < (0.8 if stood else 0.4):
             count = rng.randrange(1, len(taken))
             if stood or rng.random() < 0.5:

@@ -66,9 +66,21 @@ class MachineTrouble:
         process = self._scene.cluster.machines[self._scene.victim()].process
         if process is None or process.paused:
             return
+        if (
+            self._scene.rng.random() < 0.5
+        ):  # in the very moment that it asked the others: their answers will wait
+            process.ask(partial(self._ask_and_stop, process))
+        else:
+            self._stop(process)
+
+    def _ask_and_stop(self, process: Process) -> None:
+        if self._scene.active and not process.paused:
+            process.node.ping(process.node.now_ms())
+            self._stop(process)
+
+    def _stop(self, process: Process) -> None:
         process.paused = True
         self._scene.cluster.tell(process.number, "is stopped")
-
         led = [
             group.group_id for group in self._scene.cluster.map.groups if process.node.leads(group.group_id)
         ]

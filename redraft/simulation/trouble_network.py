@@ -107,9 +107,9 @@ class NetworkTrouble:
         self._hand_over(process, group, target)
         if rng.random() < 0.3:
             self._scene.later((2, 20, 100), self.transfer)
-        if rng.random() < 0.4:  # it is cut off as it hands over, which may be why it does
+        if rng.random() < 0.5:  # it is cut off as it hands over, which may be why it does
             cut = partial(self._cut_off, process.number, target)
-            self._scene.cluster.agenda.after(rng.randrange(200, 4 * MS), cut)
+            self._scene.cluster.agenda.after(rng.choice((1, rng.randrange(200, 4 * MS))), cut)
 
     def _cut_off(self, victim: int, other: int) -> None:
         cluster = self._scene.cluster
