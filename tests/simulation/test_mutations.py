@@ -18,9 +18,13 @@ from redraft.simulation.run import Shape
 SEEDS = int(os.environ.get("REDRAFT_SIMULATION_MUTATIONS", "0"))
 QUICK = (
     "ack-before-fsync",
+    "append-over-committed-entries",
+    "change-in-one-step",
     "commit-of-older-term",
     "fsync-left-out",
+    "joint-left-early",
     "leader-counts-itself-early",
+    "learner-counts-early",
     "no-dedup-of-parts",
     "read-before-apply",
     "read-index-before-noop",
