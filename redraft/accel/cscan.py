@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redraft.accel._native import ffi, lib
-from redraft.accel.pyscan import ROUND_MAX, SLOTS, Facts, Head, Part
+from redraft.accel.pyscan import ROUND_MAX, SLOTS, Facts, Head, Part, place
 
 _scan, _unpack = lib.redraft_scan, ffi.unpack
 _scan_args = lib.redraft_scan_args
@@ -116,6 +116,10 @@ class Scanner:
         ]
         order: list[int] = _unpack(self._order, count)
         return parts, order
+
+    def place(self, keys: Sequence[bytes]) -> tuple[int, int]:
+        """See `pyscan.Scanner.place`."""
+        return place(keys, self._groups, one_slot=self.one_slot)
 
     def probe(self, data: bytes | bytearray, cursor: int, left: int) -> tuple[int, int, int, int]:
         """See `pyscan.Scanner.probe`."""

@@ -127,6 +127,13 @@ def _common(values: list[int]) -> int:
     return values[0] if all(value == values[0] for value in values) else SEVERAL
 
 
+def place(keys: Sequence[bytes], groups: Sequence[int], *, one_slot: bool) -> tuple[int, int]:
+    """Slot and group of a request with these keys, as a scan finds them; see `Scanner`."""
+    slots = [key_slot(key) for key in keys]
+    slot, group = _common(slots), _common([groups[slot] for slot in slots])
+    return slot, SEVERAL if one_slot and slot == SEVERAL else group
+
+
 class Scanner:
     """Scans under limits, with a map from slots to groups; keeps the commands it found until the next scan.
 
@@ -238,6 +245,10 @@ class Scanner:
             at = end
         parts = [(group, b"".join(some), len(some), group in writing) for group, some in chunks.items()]
         return parts, order
+
+    def place(self, keys: Sequence[bytes]) -> tuple[int, int]:
+        """Slot and group, as a scan would find them, of a request whose keys a scan doesn't see."""
+        return place(keys, self._groups, one_slot=self.one_slot)
 
     def probe(self, data: bytes | bytearray, cursor: int, left: int) -> tuple[int, int, int, int]:
         """Goes on with an unfinished command: `left` bulks from `cursor`; a scan's end without its beginning.

@@ -7,10 +7,12 @@ native scan's configuration and the executor are all read off it.  Rows are made
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from redraft.commands.keyspec import KeySpec, plain
 
 if TYPE_CHECKING:
     from redraft.commands.context import Context
@@ -36,8 +38,9 @@ class Command:
 
     `name` is lower case; a subcommand's is `container|name`.  `arity` counts the name; negative
     means "at least".  `keys` is (first, last, step) as COMMAND INFO reports it; a last of -1 is
-    the last argument.  `whole` marks commands that mean the whole keyspace: they are asked of
-    every group, each answering for the slots it owns.
+    the last argument.  `key_specs` says the same, and more where the flag `movablekeys` stands: there
+    are keys that the native scan can't find.  `whole` marks commands that mean the whole keyspace:
+    they are asked of every group, each answering for the slots it owns.
     """
 
     name: bytes
@@ -50,7 +53,7 @@ class Command:
     usage: str = ""
     flags: tuple[str, ...] = ()
     keys: tuple[int, int, int] = (0, 0, 0)
-    key_flags: tuple[tuple[str, ...], ...] = ()
+    key_specs: tuple[KeySpec, ...] = ()
     tips: tuple[str, ...] = ()
     whole: bool = False
     handler: Handler | None = None
@@ -72,8 +75,22 @@ class Command:
 
     @property
     def routing_keys(self) -> tuple[int, int, int]:
-        """Where a request's keys stand; a container's are those of its subcommands that have keys."""
+        """Where the native scan looks for keys, (0, 0, 0) when that is not for the scan.
+
+        A container's keys are those of its subcommands that have some.
+        """
+        if self.has_movable_keys:
+            return 0, 0, 0
         return next((sub.keys for sub in self.subcommands if sub.keys[0]), self.keys)
+
+    @property
+    def has_movable_keys(self) -> bool:
+        """Whether `find_keys` has to be asked where a request's keys are."""
+        return "movablekeys" in self.flags
+
+    def find_keys(self, words: Sequence[bytes]) -> list[int]:
+        """Return the positions of a request's keys; those of a specification that finds none are left out."""
+        return [position for spec in self.key_specs for position in spec.find(words) or ()]
 
     @property
     def denied_when_full(self) -> bool:
@@ -113,6 +130,7 @@ def row(
     keys: tuple[int, int, int] = (0, 0, 0),
     key_flags: str = "",
     *,
+    key_specs: tuple[KeySpec, ...] = (),
     group: str,
     since: str,
     summary: str,
@@ -126,8 +144,9 @@ def row(
 ) -> Command:
     """Make a row from the compact form the tables are written in.
 
-    Flags and tips are words; `key_flags` holds words per key specification, divided by `/`.  The
-    kind follows from the flags `readonly` and `write` unless `local` says otherwise.
+    Flags and tips are words; `key_flags` holds words per key specification, divided by `/`; keys that
+    (first, last, step) can't tell have `key_specs` instead, which are then all of them.  The kind
+    follows from the flags `readonly` and `write` unless `local` says otherwise.
     """
     words = tuple(flags.split())
     kind = Kind.WRITE if "write" in words else Kind.READ if "readonly" in words else Kind.LOCAL
@@ -144,7 +163,7 @@ def row(
         usage=usage,
         flags=words,
         keys=keys,
-        key_flags=tuple(tuple(spec.split()) for spec in key_flags.split("/")) if key_flags else (),
+        key_specs=key_specs or plain(keys, key_flags),
         tips=tuple(tips.split()),
         whole=whole,
         handler=handler,

@@ -14,7 +14,7 @@ from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
 from redraft.commands.facts_local import LOCAL
 from redraft.commands.facts_strings import STRINGS
 
-__all__ = ["BY_NAME", "COMMANDS", "IDS", "Command", "Kind", "scan_table"]
+__all__ = ["BY_NAME", "COMMANDS", "IDS", "MOVABLE", "Command", "Kind", "scan_table"]
 
 COMMANDS: tuple[Command, ...] = (*STRINGS, *BITMAPS, *HYPERLOGLOGS, *GENERIC, *HASHES, *LOCAL)
 """Every command; containers hold their subcommands."""
@@ -25,13 +25,19 @@ IDS: dict[bytes, int] = {command.name: number for number, command in enumerate(C
 BY_NAME: dict[bytes, Command] = {command.name: command for command in COMMANDS}
 """A command by its lower-case name."""
 
+MOVABLE: frozenset[int] = frozenset(
+    number for number, command in enumerate(COMMANDS) if command.has_movable_keys
+)
+"""The ids of commands whose keys the scan doesn't see."""
+
 assert len(IDS) == len(COMMANDS), "a command stands in the table twice"
 
 
 def scan_table() -> list[tuple[bytes, int, int, int, int, int]]:
     """Return what `accel.scan.configure` takes: (name, kind, arity, first, last, step) by id.
 
-    Commands that mean the whole keyspace are of kind LOCAL here: the front end has to look at them.
+    Commands that mean the whole keyspace are of kind LOCAL here: the front end has to look at them.  Those
+    whose keys are movable have no keys here, so that it looks for them: `MOVABLE`.
     """
     return [
         (command.name, Kind.LOCAL if command.whole else command.kind, command.arity, *command.routing_keys)

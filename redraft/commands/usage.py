@@ -33,6 +33,7 @@ _INTEGERS = frozenset(
         "index",
         "len",
         "milliseconds",
+        "numkeys",
         "offset",
         "protover",
         "seconds",

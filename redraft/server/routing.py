@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL, key_slot
-from redraft.commands.table import COMMANDS, Command, Kind
+from redraft.commands.table import COMMANDS, MOVABLE, Command, Kind
 from redraft.server import queueing, words
 from redraft.server.encode import encode_request
 from redraft.server.local import ANYTIME, HANDLERS
@@ -52,6 +52,10 @@ class Walk:
         while self._next < len(found):
             end, number, kind, slot, argc, group = found[self._next : self._next + _STRIDE]
             request = data[self._at : end]
+            if number in MOVABLE and kind != KIND_SLOW:
+                args = split_request(request)
+                keys = [args[at] for at in COMMANDS[number].find_keys(args)]
+                slot, group = connection.port.scanner.place(keys)
             if queueing.takes(connection, number, argc):
                 if queueing.stands_alone(connection, number, argc):
                     if made is not None:

@@ -124,3 +124,14 @@ def test_scan_of_any_split_finds_the_same_commands() -> None:
             assert cut < needed <= len(stream) or consumed == len(stream) - 4
             scanner.scan(stream, consumed)
             assert first + scanner.commands() == whole
+
+
+@settings(deadline=None)
+@given(keys=st.lists(st.binary(max_size=3), max_size=4), one_slot=st.booleans())
+def test_placed_keys_are_as_a_scan_finds_them(keys: list[bytes], one_slot: bool) -> None:
+    """Keys that a scan doesn't see are placed as if it had."""
+    for variant in (cscan, pyscan):
+        scanner = variant.Scanner(200, one_slot=one_slot)
+        scanner.set_groups(GROUPS)
+        scanner.scan(request(b"del", *keys))
+        assert scanner.place(keys) == ((scanner.commands()[3], scanner.commands()[5]) if keys else (-1, -1))

@@ -5,10 +5,11 @@ Everything is read off `redraft.commands.table`; nothing is known here about any
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from redraft.commands.glob import compiled
+from redraft.commands.keyspec import BehindSpec, CountedSpec, KeySpec, RangeSpec
 from redraft.commands.table import BY_NAME, COMMANDS, Command
 from redraft.server.encode import Members, Status, Value
 from redraft.server.local.outcome import Handler
@@ -37,21 +38,32 @@ def _row(command: Command) -> Value:
 
 
 def _key_specifications(command: Command) -> list[Value]:
-    first, last, step = command.keys
-    if not first:
-        return []
-    spans = [(first, last - first if last >= 0 else last)]
-    if len(command.key_flags) > 1:  # one specification per key, as for RENAME
-        spans = [(first + at, 0) for at in range(len(command.key_flags))]
-    flags = command.key_flags or (("RW",),)
     return [
-        {
-            "flags": Members(Status(flag) for flag in flags[min(at, len(flags) - 1)]),
-            "begin_search": {"type": "index", "spec": {"index": begin}},
-            "find_keys": {"type": "range", "spec": {"lastkey": span, "keystep": step, "limit": 0}},
-        }
-        for at, (begin, span) in enumerate(spans)
+        {"flags": Members(Status(flag) for flag in spec.flags), **_specification(spec)}
+        for spec in command.key_specs
     ]
+
+
+def _specification(spec: KeySpec) -> dict[str, Value]:
+    match spec:
+        case RangeSpec(first=first, last=last, step=step):
+            begin = _typed("index", index=first)
+            find = _typed("range", lastkey=last - first if last >= 0 else last, keystep=step, limit=0)
+        case CountedSpec(at=at):
+            begin = _typed("index", index=at)
+            find = _typed("keynum", keynumidx=0, firstkey=1, keystep=1)
+        case BehindSpec(word=word, start=start, share=share):
+            begin = _typed("keyword", keyword=word, startfrom=start)
+            limit = share if share > 1 else 0
+            find = _typed("range", lastkey=-1 if share else 0, keystep=1, limit=limit)
+        case _:
+            begin = find = _typed("unknown")
+    return {"begin_search": begin, "find_keys": find}
+
+
+def _typed(kind: str, **spec: Value) -> Value:
+    typed: dict[str, Value] = {"type": kind, "spec": spec}
+    return typed
 
 
 def _documentation(command: Command) -> dict[str, Value]:
@@ -62,7 +74,7 @@ def _documentation(command: Command) -> dict[str, Value]:
         "complexity": command.complexity,
     }
     if command.usage:
-        docs["arguments"] = arguments_of(command.usage, has_key=bool(command.keys[0]))
+        docs["arguments"] = arguments_of(command.usage, has_key=bool(command.key_specs))
     if command.subcommands:
         docs["subcommands"] = {each.name.decode(): _documentation(each) for each in command.subcommands}
     return docs
@@ -121,34 +133,34 @@ def _list(_connection: Connection, args: list[bytes]) -> Value:
     raise ReplyError("ERR syntax error")
 
 
-def _keys_of(args: list[bytes]) -> tuple[Command, list[int]]:
-    """The command of a request and the positions of its keys."""
+def _keys_of(args: list[bytes]) -> list[tuple[KeySpec, Sequence[int]]]:
+    """The positions of a request's keys, by specification."""
     command = BY_NAME.get(args[0].lower())
     if command is None:
         raise ReplyError("ERR Invalid command specified")
     if command.subcommands:
         subcommand = args[1].lower() if len(args) > 1 else b""
         command = next((c for c in command.subcommands if c.name.partition(b"|")[2] == subcommand), command)
-    first, last, step = command.keys
-    if not first:
+    if not command.key_specs:
         raise ReplyError("ERR The command has no key arguments")
     if not command.accepts(len(args)):
         raise ReplyError("ERR Invalid number of arguments specified for command")
-    end = len(args) + last if last < 0 else last
-    return command, list(range(first, end + 1, max(step, 1)))
+    found = [(spec, spec.find(args)) for spec in command.key_specs]
+    valid = [(spec, positions) for spec, positions in found if positions is not None]
+    if "no_mandatory_keys" not in command.flags and (len(valid) < len(found) or not any(p for _, p in valid)):
+        raise ReplyError("ERR Invalid arguments specified for command")
+    return valid
 
 
 def _getkeys(_connection: Connection, args: list[bytes]) -> Value:
-    _command, positions = _keys_of(args[2:])
-    return [args[2 + at] for at in positions]
+    return [args[2 + at] for _, positions in _keys_of(args[2:]) for at in positions]
 
 
 def _getkeysandflags(_connection: Connection, args: list[bytes]) -> Value:
-    command, positions = _keys_of(args[2:])
-    flags = command.key_flags or (("RW",),)
     return [
-        [args[2 + at], Members(Status(flag) for flag in flags[min(nth, len(flags) - 1)])]
-        for nth, at in enumerate(positions)
+        [args[2 + at], Members(Status(flag) for flag in spec.flags)]
+        for spec, positions in _keys_of(args[2:])
+        for at in positions
     ]
 
 
