@@ -108,6 +108,7 @@ _SUBJECT_OF_GROUP = {
     "generic": "keyspace",
     "hash": "hash",
     "hyperloglog": "hyperloglog",
+    "stream": "stream",
     "string": "string",
     "transactions": "transaction",
 }
@@ -119,7 +120,7 @@ _SUBJECT_OF_NAME = {
     b"readonly": "connection",
     b"readwrite": "connection",
 }
-_FLAG_CATEGORY = (("readonly", "read"), ("write", "write"), ("admin", "admin"))
+_FLAG_CATEGORY = (("readonly", "read"), ("write", "write"), ("admin", "admin"), ("blocking", "blocking"))
 _DANGEROUS = frozenset((b"keys", b"flushall", b"flushdb", b"restore", b"info"))
 
 

@@ -63,6 +63,14 @@ def unknown_subcommand(container: bytes, subcommand: bytes) -> bytes:
     return b"ERR unknown subcommand '%b'. Try %b HELP." % (subcommand[:128], container.upper())
 
 
+def subcommand_syntax(container: bytes, subcommand: bytes) -> bytes:
+    """Return the text for a subcommand called in a way it does not know."""
+    return b"ERR unknown subcommand or wrong number of arguments for '%b'. Try %b HELP." % (
+        subcommand[:128],
+        container,
+    )
+
+
 def invalid_expire_time(name: bytes) -> bytes:
     """Return the text for a time to live that is no time to live."""
     return b"ERR invalid expire time in '%b' command" % name

@@ -28,6 +28,8 @@ _INTEGERS = frozenset(
         "decrement",
         "destination-db",
         "end",
+        "entries-added",
+        "entries-read",
         "frequency",
         "increment",
         "index",
@@ -43,6 +45,7 @@ _INTEGERS = frozenset(
         "client-id",
     ]
 )
+_SIGNS = frozenset("$*=~")
 _KEYS = frozenset(["destination", "key", "key1", "key2", "newkey", "source", "destkey", "sourcekey"])
 
 
@@ -73,7 +76,7 @@ def _type_of(name: str) -> str:
 
 
 def _is_token(word: str) -> bool:
-    return word == word.upper() and word[0].isalpha()
+    return word == word.upper() and (word[0].isalpha() or word in _SIGNS)
 
 
 def _grouped(items: list[Argument]) -> Argument:
