@@ -422,7 +422,7 @@ class Config:
         low=1,
     )
     snapshot_bytes_per_s: int = setting(
-        64 * MIB,
+        32 * MIB,
         SIZE,
         LOG,
         """How fast a node writes a snapshot, and how fast it sends them to others, all together; a limit to

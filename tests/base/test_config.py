@@ -54,7 +54,7 @@ def test_config_later_sources_win(tmp_path: Path) -> None:
         ({"leader_wait_ms": 6000}, "at most request_timeout_ms"),
         ({"client_query_buffer_limit": "2mb"}, "proto_max_bulk_len"),
         ({"entry_bytes_max": "8mb"}, "append_bytes_max"),
-        ({"engine": "btree"}, "choose one of hash"),
+        ({"engine": "leveldb"}, "choose one of hash, btree, rocksdb"),
         ({"groups": 0}, "at least 1"),
         ({"groups": 5000}, "at most 1024"),
         ({"maxmemory": "lots"}, "--maxmemory must be a size such as 64mb"),
