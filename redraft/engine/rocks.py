@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-from rocksdict import Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
 from redraft.engine.stores import Write, damaged
 
@@ -144,21 +144,20 @@ class RocksView:
 def _range(
     source: Any, path: Path, low: bytes, high: bytes, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
-    options = ReadOptions()
-    options.set_iterate_lower_bound(low)
-    options.set_iterate_upper_bound(high)
+    """Yield what is between.  The bounds are looked at here: rocksdict does not keep those of its options alive."""
     with _errors(path):
-        found = source.iter(options)
-        if reverse:
-            found.seek_to_last()
-        else:
-            found.seek_to_first()
-        while found.valid():
-            yield found.key(), found.value()
-            if reverse:
-                found.prev()
-            else:
+        found = source.iter()
+        if not reverse:
+            found.seek(low)
+            while found.valid() and (key := found.key()) < high:
+                yield key, found.value()
                 found.next()
+        else:
+            found.seek_for_prev(high)
+            while found.valid() and (key := found.key()) >= low:
+                if key < high:
+                    yield key, found.value()
+                found.prev()
         found.status()
 
 
