@@ -144,7 +144,7 @@ class RocksView:
 def _range(
     source: Any, path: Path, low: bytes, high: bytes, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what is between.  The bounds are looked at here: rocksdict does not keep those of its options alive."""
+    """Yield what is between.  The bounds are looked at here: rocksdict frees its options too early."""
     with _errors(path):
         found = source.iter()
         if not reverse:

@@ -30,9 +30,11 @@ Then = Callable[[Replica], None]
 class Checkpoints:
     """The part of a node that writes checkpoints."""
 
-    __slots__ = ("_engine", "_failed", "_node", "_replica", "_retry_ms", "_soon", "_then", "_worker")
+    __slots__ = ("_done", "_engine", "_failed", "_node", "_replica", "_retry_ms", "_soon", "_then", "_worker")
 
-    def __init__(self, node: Node, worker: Worker) -> None:
+    def __init__(self, node: Node, worker: Worker, done: Then) -> None:
+        """Tell `done` of every checkpoint that is on disk, if the replica still is."""
+        self._done = done
         self._node = node
         self._worker = worker
         self._replica: Replica | None = None
@@ -61,9 +63,9 @@ class Checkpoints:
         while self._soon and self._engine is None:
             replica = self._node.replicas.get(self._soon.pop())
             if replica is not None and not replica.raft.is_blank:
-                self.begin(replica, None)
+                self.begin(replica)
 
-    def begin(self, replica: Replica, then: Then | None) -> None:
+    def begin(self, replica: Replica, then: Then | None = None) -> None:
         """Write a checkpoint of a replica; `then` is called when it is on disk, if the replica still is."""
         engine = replica.applier.keyspace.engine
         assert isinstance(engine, Durable)
@@ -103,3 +105,4 @@ class Checkpoints:
         self._node.stepped(replica)  # apply may have waited
         if then is not None:
             then(replica)
+        self._done(replica)

@@ -66,7 +66,7 @@ class Snapshots:
         self._store = store
         self._sending = Sending(node, store)
         self._receiving = Receiving(node, store)
-        self.checkpoints = Checkpoints(node, store.worker)
+        self.checkpoints = Checkpoints(node, store.worker, self._checkpointed)
         self.digests = Digests(self)
         self._making: Making | None = None
         self._writing: Writing | None = None
@@ -133,7 +133,7 @@ class Snapshots:
         An engine on disk writes a checkpoint; it needs a snapshot only for others.
         """
         if replica.applier.keyspace.engine.on_disk:
-            self.checkpoints.begin(replica, self._checkpointed)
+            self.checkpoints.begin(replica)
         else:
             self._begin(replica)
 
@@ -141,7 +141,8 @@ class Snapshots:
         group = replica.group.group_id
         self._made_ms[group] = self._node.now_ms()
         self.compact(replica)
-        if any(wanted == group for wanted, _peer in self._wanting) and self._writing is None:
+        wanted = any(of == group for of, _peer in self._wanting)
+        if wanted and self._writing is None and not self.digests.makes(group):
             self._begin(replica)
 
     def _begin(self, replica: Replica) -> None:
