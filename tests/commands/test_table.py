@@ -39,6 +39,11 @@ def test_table_has_a_handler_for_what_groups_carry_out() -> None:
         assert not command.whole or command.kind is not Kind.LOCAL, command.name
 
 
+def test_table_says_where_movable_keys_are() -> None:
+    """Without a specification they would be sent anywhere."""
+    assert all(command.key_specs for command in ALL if command.has_movable_keys)
+
+
 def test_table_sends_whole_keyspace_commands_to_the_front_end() -> None:
     """For the scan a command on the whole keyspace is one that needs thought."""
     kinds = {facts[0]: facts[1] for facts in scan_table()}
