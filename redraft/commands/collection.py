@@ -17,7 +17,15 @@ from redraft.commands.context import Context
 from redraft.commands.keyspace import Keyspace
 from redraft.commands.reply import WRONG_TYPE, CommandError
 from redraft.engine.interface import Members
-from redraft.engine.record import Head, body_of, collection_body, collection_of, with_body_of
+from redraft.engine.record import (
+    EXPIRING,
+    HEAD_BYTES,
+    MEMBER_BYTES,
+    body_of,
+    pack_head,
+    unpack_head,
+    with_body_of,
+)
 
 PLACE_BYTES: Final = 4
 """Of a placed name, before the name itself."""
@@ -34,8 +42,8 @@ class Collection:
     """One key's members, from `find`, `open_` or `new`."""
 
     __slots__ = (
-        "_bytes", "_id", "_journal", "_key", "_keyspace", "_letter", "_record", "_slot", "flags", "members",
-        "more", "size",
+        "_bytes", "_id", "_journal", "_key", "_keyspace", "_letter", "_record", "_slot", "_weight", "flags",
+        "members", "more", "size",
     )  # fmt: skip
 
     members: Members
@@ -56,8 +64,10 @@ class Collection:
         if record is None:
             self._id = keyspace.new_collection()
         else:
-            head, self.more = collection_of(body_of(record))
-            _, self.flags, self._id, self.size, self._bytes = head
+            body = body_of(record)
+            _, self.flags, self._id, self.size, self._bytes = unpack_head(body)
+            self.more = body[HEAD_BYTES:]
+        self._weight = self._bytes + self.size * MEMBER_BYTES
         self.members = keyspace.engine.members(slot, self._id)
 
     @classmethod
@@ -108,7 +118,14 @@ class Collection:
         if not self.size and not even_if_empty:
             self._keyspace.remove(self._slot, self._key)
             return
-        body = collection_body(Head(self._letter, self.flags, self._id, self.size, self._bytes), self.more)
-        self._record = body if record is None else with_body_of(record, body)
-        if self._record != record:
-            self._keyspace.put(self._slot, self._key, self._record)
+        body = pack_head(self._letter, self.flags, self._id, self.size, self._bytes) + self.more
+        weight = self._bytes + self.size * MEMBER_BYTES
+        if record is None:
+            self._record = body
+            self._keyspace.put(self._slot, self._key, body)
+        else:
+            self._record = changed = with_body_of(record, body) if record[0] == EXPIRING else body
+            if changed != record:
+                grown = weight - self._weight + len(changed) - len(record)
+                self._keyspace.put_changed(self._slot, self._key, changed, grown)
+        self._weight = weight

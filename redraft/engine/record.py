@@ -54,6 +54,12 @@ MEMBER_BYTES: Final = 150
 """What a member costs besides the bytes of its name and value (measured on the hash engine)."""
 
 _HEAD: Final = struct.Struct(">BBQQQ")
+HEAD_BYTES: Final = _HEAD.size
+pack_head: Final = _HEAD.pack
+"""(letter, flags, id, size, bytes) -> what the body of a collection begins with."""
+unpack_head: Final = _HEAD.unpack_from
+"""The body of a collection -> (letter, flags, id, size, bytes)."""
+
 _WEIGHED: Final = struct.Struct(">QQ")
 _ID_AT: Final = 2
 _SIZE_AT: Final = 10
@@ -101,7 +107,7 @@ def collection_body(head: Head, more: bytes = b"") -> bytes:
 
 def collection_of(body: bytes) -> tuple[Head, bytes]:
     """Return what the body of a collection begins with, and what its type adds."""
-    return Head(*_HEAD.unpack_from(body)), body[_HEAD.size :]
+    return Head(*_HEAD.unpack_from(body)), body[HEAD_BYTES:]
 
 
 def collection_id(record: bytes) -> int:
