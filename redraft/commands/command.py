@@ -108,6 +108,7 @@ _SUBJECT_OF_GROUP = {
     "generic": "keyspace",
     "hash": "hash",
     "hyperloglog": "hyperloglog",
+    "list": "list",
     "stream": "stream",
     "string": "string",
     "transactions": "transaction",

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from redraft.commands import hashes, stream
+from redraft.commands import hashes, lists, stream
 from redraft.commands.arguments import parse_integer
 from redraft.commands.context import Context
 from redraft.commands.reply import NIL, ONE, ZERO, CommandError, bulk, help_text, integer
-from redraft.engine.record import COMPUTED, EDITED, HASH, STREAM, STRINGS, body_of, collection_of, payload
+from redraft.engine.record import (
+    COMPUTED,
+    EDITED,
+    HASH,
+    LIST,
+    STREAM,
+    STRINGS,
+    body_of,
+    collection_of,
+    payload,
+)
 
 _EMBEDDED_BYTES_MAX: Final = 44
 _SHARED_INTEGERS: Final = 10000
@@ -30,7 +40,7 @@ _HELP: Final = help_text(b"OBJECT", (
 ))  # fmt: skip
 
 
-_OF_TYPE: Final = {HASH: hashes.encoding, STREAM: stream.encoding}
+_OF_TYPE: Final = {HASH: hashes.encoding, LIST: lists.encoding, STREAM: stream.encoding}
 """What tells the encoding of a collection by its flags."""
 
 

@@ -96,6 +96,23 @@ def array(items: Sequence[bytes]) -> bytes:
     return b"*%d\r\n%b" % (len(items), b"".join(items))
 
 
+def bulk_array(values: Sequence[bytes]) -> bytes:
+    """Return an array of strings: what `array` makes of their `bulk`s, in less time."""
+    heads = _BULK_HEADS
+    parts = [b"*%d" % len(values)] * (2 * len(values) + 1)
+    try:
+        parts[1::2] = [heads[len(value)] for value in values]
+    except IndexError:
+        return array(list(map(bulk, values)))
+    parts[2::2] = values
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+_BULK_HEADS: Final = tuple(b"\r\n$%d\r\n" % size for size in range(512))
+"""What stands between a string of so many bytes and what is before it."""
+
+
 def mapping(proto: int, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return a map of replies to replies (RESP3), a flat array (RESP2)."""
     parts = [part for pair in pairs for part in pair]

@@ -11,13 +11,23 @@ from redraft.commands.facts_bitmaps import BITMAPS
 from redraft.commands.facts_generic import GENERIC
 from redraft.commands.facts_hashes import HASHES
 from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
+from redraft.commands.facts_lists import LISTS
 from redraft.commands.facts_local import LOCAL
 from redraft.commands.facts_streams import STREAMS
 from redraft.commands.facts_strings import STRINGS
 
 __all__ = ["BY_NAME", "COMMANDS", "IDS", "MOVABLE", "Command", "Kind", "scan_table"]
 
-COMMANDS: tuple[Command, ...] = (*STRINGS, *BITMAPS, *HYPERLOGLOGS, *GENERIC, *HASHES, *STREAMS, *LOCAL)
+COMMANDS: tuple[Command, ...] = (
+    *STRINGS,
+    *BITMAPS,
+    *HYPERLOGLOGS,
+    *GENERIC,
+    *HASHES,
+    *LISTS,
+    *STREAMS,
+    *LOCAL,
+)
 """Every command; containers hold their subcommands."""
 
 IDS: dict[bytes, int] = {command.name: number for number, command in enumerate(COMMANDS)}

@@ -30,7 +30,23 @@ def ask3(client: Client, *words: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["get", "set", "mset", "del", "rename", "scan", "object", "ping", "info", "lcs"]
+    "name",
+    [
+        "get",
+        "set",
+        "mset",
+        "del",
+        "rename",
+        "scan",
+        "object",
+        "ping",
+        "info",
+        "lcs",
+        "lmove",
+        "lmpop",
+        "xread",
+        "xreadgroup",
+    ],
 )
 def test_command_info_is_redis_servers(site: Site, redis_server: Oracle, name: str) -> None:
     """Arity, keys, flags and key specifications of a command are those of redis-server."""
@@ -41,6 +57,30 @@ def test_command_info_is_redis_servers(site: Site, redis_server: Oracle, name: s
     assert sorted(ours[2]) == sorted(theirs[2])
     assert [spec[-4:] for spec in ours[8]] == [spec[-4:] for spec in theirs[8]]
     assert sorted(row[0] for row in ours[9]) == sorted(row[0] for row in theirs[9])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LMPOP 2 a b LEFT", "LMPOP 0 a LEFT", "LMPOP x a LEFT", "LMPOP 3 a LEFT", "LMPOP 1 a",
+        "XREAD COUNT 1 BLOCK 3 STREAMS a b 0 0", "XREAD COUNT 1 STREAMS", "XREAD COUNT 2 a b",
+        "XREAD STREAMS a b c", "XREADGROUP GROUP STREAMS c STREAMS a 0", "LMOVE a b LEFT LEFT",
+        "MSET a 1 b 2", "RENAME a b", "GET a b", "OBJECT ENCODING a", "OBJECT HELP", "PING x", "NOPE x",
+    ],
+)  # fmt: skip
+def test_command_getkeys_finds_redis_keys(site: Site, redis_server: Oracle, line: str) -> None:
+    """COMMAND GETKEYS replies as redis-server does, wherever the keys stand."""
+    words = ["COMMAND", "GETKEYS", *line.split()]
+    assert site.client().ask(*words) == fresh(redis_server, words)
+
+
+def test_command_getkeysandflags_has_flags_by_specification(site: Site) -> None:
+    """Each key is shown with the flags of the specification that finds it."""
+    found = ask3(site.client(), "COMMAND", "GETKEYSANDFLAGS", "LMOVE", "a", "b", "LEFT", "LEFT")
+    assert [(key, sorted(flags)) for key, flags in found] == [
+        ("a", ["RW", "access", "delete"]),
+        ("b", ["RW", "insert"]),
+    ]
 
 
 def test_command_list_count_and_docs_cover_the_table(site: Site) -> None:

@@ -47,6 +47,52 @@ def test_del_and_its_like_are_divided_over_groups(site: Site) -> None:
     client.expect(b":4\r\n:0\r\n+OK\r\n")
 
 
+def test_movable_keys_are_found_and_routed(shared: Site) -> None:
+    """LMPOP and XREAD go where their keys are; keys of several groups are refused, nonsense by any group."""
+    client = shared.client()
+    a, b, c = key_of(shared, 2), key_of(shared, 2, 1), key_of(shared, 3)
+    assert client.ask("RPUSH", b, "1", "2") == b":2\r\n"
+    assert client.ask("LMPOP", "2", a, b, "LEFT") == b"*2\r\n$%d\r\n%b\r\n*1\r\n$1\r\n1\r\n" % (
+        len(b), b.encode(),
+    )  # fmt: skip
+    assert client.ask("LMPOP", "2", a, c, "LEFT").startswith(b"-CROSSSLOT")
+    assert client.ask("LMPOP", "x", a, "LEFT") == b"-ERR numkeys should be greater than 0\r\n"
+    assert client.ask("LMPOP", "9", a, "LEFT") == b"-ERR syntax error\r\n"
+    assert client.ask("LMPOP", "1").startswith(b"-ERR wrong number of arguments")
+    assert client.ask("XADD", c, "1-0", "f", "v") == b"$3\r\n1-0\r\n"
+    assert client.ask("XREAD", "STREAMS", c, "0").startswith(b"*1\r\n*2\r\n")
+    client.send(request("GET", a) + request("LMPOP", "1", b, "RIGHT") + request("LLEN", b))
+    client.expect(b"$-1\r\n*2\r\n$%d\r\n%b\r\n*1\r\n$1\r\n2\r\n:0\r\n" % (len(b), b.encode()))
+
+
+def test_movable_keys_count_in_transactions(shared: Site) -> None:
+    """A queued LMPOP decides the transaction's group as any other command with keys."""
+    client = shared.client()
+    b, c = key_of(shared, 2), key_of(shared, 3)
+    assert client.ask("RPUSH", b, "1", "2") == b":2\r\n"
+    for line, reply in (
+        (("MULTI",), b"+OK\r\n"),
+        (("LMPOP", "1", b, "LEFT"), b"+QUEUED\r\n"),
+        (("LLEN", b), b"+QUEUED\r\n"),
+        (("EXEC",), b"*2\r\n*2\r\n$%d\r\n%b\r\n*1\r\n$1\r\n1\r\n:1\r\n" % (len(b), b.encode())),
+        (("MULTI",), b"+OK\r\n"),
+        (("LMPOP", "1", b, "LEFT"), b"+QUEUED\r\n"),
+        (("LLEN", c), b"+QUEUED\r\n"),
+    ):
+        assert client.ask(*line) == reply
+    assert client.ask("EXEC").startswith(b"-CROSSSLOT")
+
+
+def test_movable_keys_are_redirected_on_the_primary_port(shared: Site) -> None:
+    """A slot led here is served, one led elsewhere MOVED, keys in two slots refused."""
+    client = shared.client(shared.front.primary_port)
+    here, also_here, there = key_of(shared, 1), key_of(shared, 1, 1), key_of(shared, 2)
+    assert client.ask("RPUSH", here, "1") == b":1\r\n"
+    assert client.ask("LMPOP", "1", here, "LEFT").startswith(b"*2\r\n")
+    assert client.ask("LMPOP", "1", there, "LEFT").startswith(b"-MOVED")
+    assert client.ask("LMPOP", "2", here, also_here, "LEFT").startswith(b"-CROSSSLOT")
+
+
 DOWN = b"-CLUSTERDOWN no leader; not executed\r\n"
 TIMEOUT = b"-TIMEOUT outcome unknown\r\n"
 
