@@ -46,3 +46,21 @@ def small_integer(text: bytes) -> int:
             b"ERR value is out of range, value must between %d and %d" % (INT32_MIN, INT32_MAX)
         )
     return number
+
+
+def positive(text: bytes, complaint: bytes = b"ERR value is out of range, must be positive") -> int:
+    """Return a 64-bit integer that is not negative; raises CommandError, with the command's own words."""
+    number = parse_integer(text)
+    if number is None or number < 0:
+        raise CommandError(complaint)
+    return number
+
+
+def key_count(words: list[bytes], at: int) -> int:
+    """Return a number of keys, which stand behind it; raises CommandError when there are not as many."""
+    number = parse_integer(words[at])
+    if number is None or number <= 0:
+        raise CommandError(b"ERR numkeys should be greater than 0")
+    if number > len(words) - at - 1:
+        raise CommandError(b"ERR Number of keys can't be greater than number of args")
+    return number

@@ -33,10 +33,11 @@ def pick(ctx: Context, found: Collection) -> Member:
         ((name, value),) = found.members.range(offset=ctx.random.below(size), limit=1)
     else:
         low = ctx.random.below(1 << 32).to_bytes(PLACE_BYTES, "big")
-        window = found.members.range(low, limit=WINDOW)
-        if len(window) < WINDOW:
-            window += found.members.range(limit=WINDOW - len(window))
-        name, value = window[ctx.random.below(WINDOW)]
+        ahead = ctx.random.below(WINDOW)
+        chosen = found.members.range(low, offset=ahead, limit=1)
+        if not chosen:  # so few are left to the end; the window goes on at the beginning
+            chosen = found.members.range(offset=ahead - found.members.count(low), limit=1)
+        ((name, value),) = chosen
     return name[PLACE_BYTES:], value
 
 

@@ -109,6 +109,7 @@ _SUBJECT_OF_GROUP = {
     "hash": "hash",
     "hyperloglog": "hyperloglog",
     "list": "list",
+    "set": "set",
     "stream": "stream",
     "string": "string",
     "transactions": "transaction",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from redraft.commands import hashes, lists, stream
+from redraft.commands import hashes, lists, sets, stream
 from redraft.commands.arguments import parse_integer
 from redraft.commands.context import Context
 from redraft.commands.reply import NIL, ONE, ZERO, CommandError, bulk, help_text, integer
@@ -17,6 +17,7 @@ from redraft.engine.record import (
     EDITED,
     HASH,
     LIST,
+    SET,
     STREAM,
     STRINGS,
     body_of,
@@ -40,7 +41,12 @@ _HELP: Final = help_text(b"OBJECT", (
 ))  # fmt: skip
 
 
-_OF_TYPE: Final = {HASH: hashes.encoding, LIST: lists.encoding, STREAM: stream.encoding}
+_OF_TYPE: Final = {
+    HASH: hashes.encoding,
+    LIST: lists.encoding,
+    SET: sets.encoding,
+    STREAM: stream.encoding,
+}
 """What tells the encoding of a collection by its flags."""
 
 

@@ -113,6 +113,11 @@ _BULK_HEADS: Final = tuple(b"\r\n$%d\r\n" % size for size in range(512))
 """What stands between a string of so many bytes and what is before it."""
 
 
+def members(proto: int, items: Sequence[bytes]) -> bytes:
+    """Return a set of replies (RESP3), an array (RESP2)."""
+    return b"%b%d\r\n%b" % (b"*" if proto == 2 else b"~", len(items), b"".join(items))
+
+
 def mapping(proto: int, pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return a map of replies to replies (RESP3), a flat array (RESP2)."""
     parts = [part for pair in pairs for part in pair]

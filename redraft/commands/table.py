@@ -13,6 +13,7 @@ from redraft.commands.facts_hashes import HASHES
 from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
 from redraft.commands.facts_lists import LISTS
 from redraft.commands.facts_local import LOCAL
+from redraft.commands.facts_sets import SETS
 from redraft.commands.facts_streams import STREAMS
 from redraft.commands.facts_strings import STRINGS
 
@@ -25,6 +26,7 @@ COMMANDS: tuple[Command, ...] = (
     *GENERIC,
     *HASHES,
     *LISTS,
+    *SETS,
     *STREAMS,
     *LOCAL,
 )

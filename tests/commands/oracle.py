@@ -151,12 +151,15 @@ def _items(replies: bytes) -> list[bytes]:
     return items
 
 
-UNORDERED = frozenset((b"keys", b"hgetall", b"hkeys", b"hvals"))
+UNORDERED = frozenset((
+    b"keys", b"hgetall", b"hkeys", b"hvals", b"smembers", b"sinter", b"sunion", b"sdiff", b"spop",
+    b"srandmember",
+))  # fmt: skip
 """Commands whose replies list things in no order that anybody may rely on."""
 
 
 def _in_any_order(name: bytes, reply: bytes) -> bytes:
-    if name not in UNORDERED:
+    if name not in UNORDERED or reply[:1] not in b"*~%":
         return reply
     header, _, rest = reply.partition(b"\r\n")
     return header + b"".join(sorted(_items(rest)))
