@@ -143,7 +143,7 @@ def _same(name: bytes, ours: bytes, theirs: bytes) -> bool:
     return min(a, b) >= 0 and abs(a - b) <= tolerance
 
 
-def _items(replies: bytes) -> list[bytes]:
+def items_of(replies: bytes) -> list[bytes]:
     """The replies that stand one behind the other."""
     stream, items = io.BytesIO(replies), []
     while stream.tell() < len(replies):
@@ -162,7 +162,7 @@ def _in_any_order(name: bytes, reply: bytes) -> bytes:
     if name not in UNORDERED or reply[:1] not in b"*~%":
         return reply
     header, _, rest = reply.partition(b"\r\n")
-    return header + b"".join(sorted(_items(rest)))
+    return header + b"".join(sorted(items_of(rest)))
 
 
 Known = Callable[[Sequence[bytes], bytes], bytes]

@@ -1,0 +1,152 @@
+"""Collections go from redis-server to us and back by DUMP and RESTORE, in every form a server writes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from redraft.commands.payload import sealed
+from redraft.engine.hash import HashEngine
+from tests.commands.oracle import Oracle, check_counts, context, execute_one, items_of, run
+from tests.commands.test_serialise import BAD
+
+TEXTS = [b"a", b"-1", b"0", b"127", b"128", b"-4096", b"4095", b"4096", b"32767", b"-32769", b"8388607",
+         b"-8388609", b"2147483648", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808",
+         b"01", b"", b"x" * 63, b"y" * 64, b"z" * 5000, b"\0\xff\r\n"]  # fmt: skip
+"""Each in a form of its own, in one of the encodings."""
+
+LENGTHS = [bytes((97 + at,)) * length for at, length in enumerate(
+    (121, 122, 123, 124, 125, 126, 127, 128, 4093, 4095, 4096, 16376, 16377, 16378, 16379, 16380, 16383)
+)]  # fmt: skip
+"""Lengths about which the sizes in packed forms take another byte."""
+
+COMPACT_LIMITS = (b"hash-max-listpack-entries", b"hash-max-listpack-value", b"set-max-intset-entries",
+                  b"zset-max-listpack-entries", b"zset-max-listpack-value")  # fmt: skip
+
+HASHES = {
+    "small": [b"a", b"1", b"b", b""],
+    "texts": [word for number, text in enumerate(TEXTS) for word in (b"%d" % number, text)],
+    "lengths": [word for number, text in enumerate(LENGTHS) for word in (b"%d" % number, text)],
+    "many": [word for number in range(700) for word in (b"field:%d" % number, b"%d" % (number * 7919))],
+}
+CASES: dict[str, tuple[list[list[bytes]], list[bytes]]] = {
+    **{f"hash {name}": ([[b"HSET", b"k", *words]], [b"HGETALL", b"k"]) for name, words in HASHES.items()},
+}
+"""Requests that make a key, and one that shows it."""
+
+
+def payload_of(reply: bytes) -> bytes:
+    """Return the string that a reply is."""
+    assert reply[:1] == b"$", reply
+    return reply.partition(b"\r\n")[2][:-2]
+
+
+def shown(words: list[bytes], reply: bytes) -> list[bytes]:
+    """Return what is in a reply, so that two can be compared in whichever order things are listed."""
+    items = items_of(reply.partition(b"\r\n")[2])
+    if words[0] == b"HGETALL":
+        return sorted(field + value for field, value in zip(items[::2], items[1::2], strict=True))
+    return sorted(items) if words[0] == b"SMEMBERS" else items
+
+
+def theirs(oracle: Oracle, name: str, limit: bytes, compressed: bytes) -> bytes:
+    """Return the payload that the oracle makes of a case."""
+    oracle.reset(2)
+    oracle.ask([b"CONFIG", b"SET", b"rdbcompression", compressed])
+    before = [oracle.ask([b"CONFIG", b"GET", setting]).split(b"\r\n")[4] for setting in COMPACT_LIMITS]
+    for setting in COMPACT_LIMITS:
+        assert oracle.ask([b"CONFIG", b"SET", setting, limit]) == b"+OK\r\n"
+    try:
+        for request in CASES[name][0]:
+            assert oracle.ask(request)[:1] != b"-", request
+        return payload_of(oracle.ask([b"DUMP", b"k"]))
+    finally:
+        oracle.ask([b"CONFIG", b"SET", b"rdbcompression", b"no"])
+        for setting, value in zip(COMPACT_LIMITS, before, strict=True):
+            assert oracle.ask([b"CONFIG", b"SET", setting, value]) == b"+OK\r\n"
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("limit", [b"0", b"1000000"])
+@pytest.mark.parametrize("compressed", [b"no", b"yes"])
+def test_what_redis_dumps_is_restored_here(
+    oracle: Oracle, name: str, limit: bytes, compressed: bytes
+) -> None:
+    """Packed or plain, compressed or not."""
+    look = CASES[name][1]
+    data = theirs(oracle, name, limit, compressed)
+    expected = oracle.ask(look)
+    for fast in (True, False):
+        ctx = context(fast=fast)
+        assert execute_one(ctx, [b"RESTORE", b"k", b"0", data]) == b"+OK\r\n"
+        assert shown(look, execute_one(ctx, look)) == shown(look, expected)
+        check_counts(ctx.keyspace)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_dumped_here_redis_restores(oracle: Oracle, name: str) -> None:
+    """And so do we; the encoding is the one that a server's own key has."""
+    oracle.reset(2)
+    ctx = context()
+    make, look = CASES[name]
+    for reply in run(ctx, make, 2):
+        assert reply[:1] != b"-", reply
+    for request in make:
+        oracle.ask(request)
+    expected = shown(look, oracle.ask(look))
+    data = payload_of(execute_one(ctx, [b"DUMP", b"k"]))
+    assert oracle.ask([b"RESTORE", b"k", b"0", data, b"REPLACE"]) == b"+OK\r\n"
+    assert shown(look, oracle.ask(look)) == expected
+    assert execute_one(ctx, [b"RESTORE", b"k", b"0", data, b"REPLACE"]) == b"+OK\r\n"
+    assert shown(look, execute_one(ctx, look)) == expected
+    asked = [b"OBJECT", b"ENCODING", b"k"]
+    assert execute_one(ctx, asked) == oracle.ask(asked)
+    check_counts(ctx.keyspace)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith(("many", "lengths"))])
+@pytest.mark.parametrize("limit", [b"0", b"1000000"])
+def test_wrong_contents_are_refused_whole(oracle: Oracle, name: str, limit: bytes) -> None:
+    """Cut and changed payloads with right checksums: an error and no key, or another key; nothing else."""
+    random_ = random.Random(f"{name} {limit!r}")
+    for compressed in (b"no", b"yes"):
+        contents = theirs(oracle, name, limit, compressed)[:-10]
+        wrong = [contents[:end] for end in range(0, len(contents), 1 + len(contents) // 200)]
+        for _ in range(300):
+            changed = bytearray(contents)
+            for _ in range(random_.choice((1, 1, 2, 4))):
+                changed[random_.randrange(min(len(changed), random_.choice((8, 64, 1 << 20))))] = (
+                    random_.choice((random_.randrange(256), 0, 0xFF, 0x80, 0xC3))
+                )
+            wrong.append(bytes(changed))
+        check_refused(wrong, name)
+
+
+def check_refused(wrong: list[bytes], name: str) -> None:
+    """Restore each: it is refused and nothing is left, or it is restored and can be shown and deleted."""
+    ctx = context()
+    run(ctx, [[b"HSET", b"before", b"f", b"v"]], 2)
+    for contents in wrong:
+        replies = run(ctx, [
+            [b"RESTORE", b"k", b"0", sealed(contents)], [b"EXISTS", b"k"], [b"DUMP", b"k"], [b"DEL", b"k"],
+            [b"RESTORE", b"before", b"0", sealed(contents), b"REPLACE"], [b"EXISTS", b"before"],
+        ], 2)  # fmt: skip
+        assert replies[0] in (b"+OK\r\n", BAD), (name, contents, replies[0])
+        assert (replies[0] == BAD) == (replies[1] == b":0\r\n"), (name, contents)
+        assert replies[4] == replies[0]
+        assert replies[5] == b":1\r\n"
+    check_counts(ctx.keyspace)
+    assert ctx.keyspace.key_count == 1
+    assert isinstance(ctx.keyspace.engine, HashEngine)
+    assert len(ctx.keyspace.engine.collections) == 1, "members without a key"
+
+
+def test_cut_payloads_are_refused(oracle: Oracle) -> None:
+    """A payload that ends too early is never restored."""
+    for name in ("hash small", "hash texts"):
+        for limit in (b"0", b"1000000"):
+            contents = theirs(oracle, name, limit, b"no")[:-10]
+            ctx = context()
+            for end in range(len(contents)):
+                assert execute_one(ctx, [b"RESTORE", b"k", b"0", sealed(contents[:end])]) == BAD
