@@ -26,6 +26,7 @@ Numbers are little endian but where it says otherwise.  What does not hold toget
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from redraft.commands.arguments import parse_integer
@@ -97,7 +98,7 @@ def _backwards(size: int) -> bytes:
 
 def write_listpack(elements: list[bytes]) -> bytes:
     """Return a listpack; elements that are numbers are written as such."""
-    parts = []
+    parts: list[bytes] = []
     for element in elements:
         written = _written_element(element)
         parts += (written, _backwards(len(written)))
@@ -173,7 +174,7 @@ def read_intset(data: bytes) -> list[bytes]:
     numbers = [
         int.from_bytes(data[at : at + width], "little", signed=True) for at in range(8, len(data), width)
     ]
-    if any(low >= high for low, high in zip(numbers, numbers[1:], strict=False)):
+    if any(low >= high for low, high in pairwise(numbers)):
         raise FormatError
     return [b"%d" % number for number in numbers]
 

@@ -96,7 +96,8 @@ class Reader:
         """Return a string, in whichever way it is written."""
         first = self.byte()
         if first in _INTEGERS:
-            return b"%d" % self.fields(_INTEGERS[first])
+            (number,) = self.fields(_INTEGERS[first])
+            return b"%d" % int(number)
         if first != _LZF:
             return self.take(self._length(first))
         packed, size = self.length(), self.length()

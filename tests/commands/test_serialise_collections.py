@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -30,7 +31,26 @@ HASHES = {
     "lengths": [word for number, text in enumerate(LENGTHS) for word in (b"%d" % number, text)],
     "many": [word for number in range(700) for word in (b"field:%d" % number, b"%d" % (number * 7919))],
 }
+STREAMS: dict[str, list[list[bytes]]] = {
+    "few": [words.split() for words in (
+        b"XADD k 5-5 a 1 b 2", b"XADD k 5-6 a 3 b 4", b"XADD k 7-0 c 5", b"XADD k 7-1 a 1 b -300",
+        b"XADD k 18446744073709551615-3 a 1 b 99999", b"XDEL k 5-6",
+    )],
+    "texts": [[b"XADD", b"k", b"1-%d" % (at + 1), text, text] for at, text in enumerate(TEXTS)],
+    "lengths": [[b"XADD", b"k", b"1-%d" % (at + 1), text, text] for at, text in enumerate(LENGTHS)],
+    "empty": [b"XADD k 5-5 a 1".split(), b"XTRIM k MAXLEN 0".split()],
+    "groups": [words.split() for words in (
+        b"XADD k 1-1 a 1", b"XADD k 2-1 a 2", b"XADD k 3-1 a 3", b"XGROUP CREATE k g 0",
+        b"XGROUP CREATE k h $",
+        b"XGROUP CREATE k i 1-1 ENTRIESREAD 1", b"XREADGROUP GROUP g alice COUNT 2 STREAMS k >",
+        b"XREADGROUP GROUP g bob STREAMS k >", b"XGROUP CREATECONSUMER k h nobody", b"XDEL k 2-1",
+        b"XCLAIM k g carol 0 1-1 TIME 1000 RETRYCOUNT 9",
+    )],
+    "many": [[b"XADD", b"k", b"%d-1" % (at + 1), b"n", b"%d" % at, b"even", b"x" * (at % 50)]
+             for at in range(350)],
+}  # fmt: skip
 CASES: dict[str, tuple[list[list[bytes]], list[bytes]]] = {
+    **{f"stream {name}": (make, [b"XRANGE", b"k", b"-", b"+"]) for name, make in STREAMS.items()},
     **{f"hash {name}": ([[b"HSET", b"k", *words]], [b"HGETALL", b"k"]) for name, words in HASHES.items()},
 }
 """Requests that make a key, and one that shows it."""
@@ -123,6 +143,30 @@ def test_wrong_contents_are_refused_whole(oracle: Oracle, name: str, limit: byte
         check_refused(wrong, name)
 
 
+ASKED = [words.split() for words in (
+    b"XINFO STREAM k", b"XINFO GROUPS k", b"XPENDING k g", b"XPENDING k g - + 10",
+)]  # fmt: skip
+"""What is told of a stream with its groups; times of consumers differ."""
+
+
+def about(reply: bytes) -> bytes:
+    """Return a reply without how Redis's trees are built and how long something is ago."""
+    reply = re.sub(rb"radix-tree-(keys|nodes)\r\n:\d+", b"", reply)
+    return re.sub(rb"(\r\n\$[0-9]+\r\n(?:alice|bob|carol)\r\n):\d+", rb"\1", reply)
+
+
+def test_groups_of_a_stream_go_both_ways(oracle: Oracle) -> None:
+    """What has been read, what is pending, and for whom."""
+    data = theirs(oracle, "stream groups", b"0", b"no")
+    ctx = context()
+    assert execute_one(ctx, [b"RESTORE", b"k", b"0", data]) == b"+OK\r\n"
+    expected = [about(oracle.ask(words)) for words in ASKED]
+    assert [about(execute_one(ctx, words)) for words in ASKED] == expected
+    ours = payload_of(execute_one(ctx, [b"DUMP", b"k"]))
+    assert oracle.ask([b"RESTORE", b"k", b"0", ours, b"REPLACE"]) == b"+OK\r\n"
+    assert [about(oracle.ask(words)) for words in ASKED] == expected
+
+
 def check_refused(wrong: list[bytes], name: str) -> None:
     """Restore each: it is refused and nothing is left, or it is restored and can be shown and deleted."""
     ctx = context()
@@ -139,12 +183,12 @@ def check_refused(wrong: list[bytes], name: str) -> None:
     check_counts(ctx.keyspace)
     assert ctx.keyspace.key_count == 1
     assert isinstance(ctx.keyspace.engine, HashEngine)
-    assert len(ctx.keyspace.engine.collections) == 1, "members without a key"
+    assert len(ctx.keyspace.engine.collections) <= 1, "members without a key"
 
 
 def test_cut_payloads_are_refused(oracle: Oracle) -> None:
     """A payload that ends too early is never restored."""
-    for name in ("hash small", "hash texts"):
+    for name in ("hash small", "hash texts", "stream few", "stream groups"):
         for limit in (b"0", b"1000000"):
             contents = theirs(oracle, name, limit, b"no")[:-10]
             ctx = context()
