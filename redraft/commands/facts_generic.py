@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from redraft.commands import encoding, expiry, generic, serialise, whole
+from redraft.commands import encoding, expiry, generic, memory, serialise, whole
 from redraft.commands.command import Command, row
 
 _generic = partial(row, group="generic")
@@ -39,6 +39,23 @@ _OBJECT = (
         "object|refcount", 3, "readonly", (2, 2, 1), "RO",
         since="2.2.3", summary="The number of references to a value", usage="key",
         tips="nondeterministic_output", handler=encoding.object_,
+    ),
+)  # fmt: skip
+
+_MEMORY_EVERYWHERE = "nondeterministic_output request_policy:all_shards response_policy:special"
+_MEMORY = (
+    _server("memory|doctor", 2, since="4.0.0", summary="Where to look for what takes memory",
+            tips=_MEMORY_EVERYWHERE, handler=memory.memory),
+    _server("memory|help", 2, "loading stale", since="4.0.0", summary="What MEMORY can do",
+            handler=memory.memory),
+    _server("memory|malloc-stats", 2, since="4.0.0", summary="What the allocator tells",
+            tips=_MEMORY_EVERYWHERE, handler=memory.memory),
+    _server("memory|purge", 2, since="4.0.0", summary="Ask the allocator to give memory back",
+            tips=_EVERYWHERE, handler=memory.memory),
+    _server(
+        "memory|usage", -3, "readonly", (2, 2, 1), "RO",
+        since="4.0.0", summary="The bytes that a key takes, an estimate", usage="key [SAMPLES count]",
+        handler=memory.memory,
     ),
 )  # fmt: skip
 
@@ -128,6 +145,10 @@ GENERIC: tuple[Command, ...] = (
     _generic(
         "object", -2, since="2.2.3", summary="What is known about the value of a key",
         complexity="Depends on the subcommand", subcommands=_OBJECT, handler=encoding.object_,
+    ),
+    _server(
+        "memory", -2, since="4.0.0", summary="What keys take of the memory",
+        complexity="Depends on the subcommand", subcommands=_MEMORY, handler=memory.memory,
     ),
     _generic(
         "dump", 2, "readonly", _ONE, "RO access",
