@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from redraft.cli.absent import ABSENT
 from redraft.commands.command import Command, Kind
 from redraft.commands.table import BY_NAME, COMMANDS, IDS, scan_table
 from redraft.commands.usage import Argument, arguments_of
@@ -112,3 +113,15 @@ def test_usage_repeats_what_stands_before_the_dots() -> None:
     assert arguments_of("[section [section ...]]") == (
         Argument("section", "string", optional=True, multiple=True),
     )
+
+
+def test_table_and_what_is_absent_are_all_of_redis(oracle: Oracle) -> None:
+    """Whatever redis-server knows is in the table, or is said to be missing, with why."""
+    oracle.reset(2)
+    docs = oracle.ask([b"COMMAND", b"DOCS"])
+    named = set(re.findall(rb"\r\n\$\d+\r\n([a-z_|-]+)\r\n\*\d+\r\n\$7\r\nsummary\r\n", docs))
+    containers = {name.partition(b"|")[0] for name in named if b"|" in name}
+    told = {name.encode() for names, _ in ABSENT for name in names.split()}
+    ours = {row.name for row in ALL}
+    assert named - containers - ours - told == set()
+    assert told - named - ours <= {b"waitaof", b"cluster|myshardid"}
