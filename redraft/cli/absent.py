@@ -9,20 +9,20 @@ from typing import Final
 
 ABSENT: Final = (
     (
-        "lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset ltrim rpop rpoplpush rpush"
-        " rpushx blmove blmpop blpop brpop brpoplpush",
+        "lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset ltrim rpop rpoplpush"
+        " rpush rpushx blmove blmpop blpop brpop brpoplpush",
         "lists are not there yet",
     ),
     (
-        "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers smismember smove spop"
-        " srandmember srem sscan sunion sunionstore",
+        "sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers smismember"
+        " smove spop srandmember srem sscan sunion sunionstore",
         "sets are not there yet",
     ),
     (
-        "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore"
-        " zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex"
-        " zremrangebyrank zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore"
-        " zunion zunionstore bzmpop bzpopmax bzpopmin",
+        "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop"
+        " zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem"
+        " zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore"
+        " zrevrank zscan zscore zunion zunionstore bzmpop bzpopmax bzpopmin",
         "sorted sets are not there yet",
     ),
     (
@@ -32,19 +32,20 @@ ABSENT: Final = (
     ),
     ("sort sort_ro", "they sort lists, sets and sorted sets"),
     (
-        "subscribe unsubscribe psubscribe punsubscribe publish pubsub|channels pubsub|help pubsub|numpat"
-        " pubsub|numsub pubsub|shardchannels pubsub|shardnumsub spublish ssubscribe sunsubscribe",
+        "subscribe unsubscribe psubscribe punsubscribe publish pubsub|channels pubsub|help"
+        " pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub spublish ssubscribe"
+        " sunsubscribe",
         "not there yet",
     ),
     (
-        "eval eval_ro evalsha evalsha_ro script|debug script|exists script|flush script|help script|kill"
-        " script|load fcall fcall_ro function|delete function|dump function|flush function|help function|kill"
-        " function|list function|load function|restore function|stats",
+        "eval eval_ro evalsha evalsha_ro script|debug script|exists script|flush script|help"
+        " script|kill script|load fcall fcall_ro function|delete function|dump function|flush"
+        " function|help function|kill function|list function|load function|restore function|stats",
         "scripts are not there yet",
     ),
     (
-        "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save"
-        " acl|setuser acl|users acl|whoami",
+        "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log"
+        " acl|save acl|setuser acl|users acl|whoami",
         "there is one user, with one password",
     ),
     (
@@ -68,9 +69,9 @@ ABSENT: Final = (
     ),
     (
         "cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|count-failure-reports"
-        " cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget cluster|links cluster|meet"
-        " cluster|myshardid cluster|replicas cluster|replicate cluster|reset cluster|saveconfig"
-        " cluster|set-config-epoch cluster|setslot cluster|slaves",
+        " cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget"
+        " cluster|links cluster|meet cluster|myshardid cluster|replicas cluster|replicate"
+        " cluster|reset cluster|saveconfig cluster|set-config-epoch cluster|setslot cluster|slaves",
         "the cluster places its groups itself; `redraft node` and `REDRAFT` change its members",
     ),
     ("memory|stats", "`INFO memory` has what a node knows of its memory"),

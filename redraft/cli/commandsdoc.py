@@ -1,8 +1,8 @@
 """docs/commands.md, made from the command table: `python -m redraft.cli.commandsdoc > docs/commands.md`.
 
 What differs from Redis is taken from docs/commands-differences.md: a row there belongs to the commands that
-the first cell names in capitals, to the group that is the title above it, or to all.  So it runs in a checkout only.  A test holds the page in the
-repository and this together.
+the first cell names in capitals, to the group that is the title above it, or to all.  So it runs in a
+checkout only.  A test holds the page in the repository and this together.
 """
 
 from __future__ import annotations
