@@ -9,22 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from redraft.commands import arguments, payload_hash, payload_stream, payload_string
+from redraft.commands import (
+    arguments,
+    payload_hash,
+    payload_list,
+    payload_stream,
+    payload_string,
+)
 from redraft.commands.arguments import INT64_MAX
 from redraft.commands.context import Context
 from redraft.commands.payload import FormatError, Reader, Store, sealed, unsealed
 from redraft.commands.reply import NIL, OK, SYNTAX, CommandError, bulk, invalid_expire_time
-from redraft.engine.record import HASH, STREAM, STRINGS, body_of, expiring
+from redraft.engine.record import HASH, LIST, STREAM, STRINGS, body_of, expiring
 
 _WRITERS: Final[dict[int, Callable[[Context, bytes], bytes]]] = {
     **dict.fromkeys(STRINGS, payload_string.write),
     HASH: payload_hash.write,
+    LIST: payload_list.write,
     STREAM: payload_stream.write,
 }
 """What serialises a key, by the first byte of its body."""
 
 _READERS: Final[dict[int, Callable[[int, Reader], Store]]] = {
-    type_: module.read for module in (payload_string, payload_hash, payload_stream) for type_ in module.TYPES
+    **dict.fromkeys(payload_string.TYPES, payload_string.read),
+    **dict.fromkeys(payload_hash.TYPES, payload_hash.read),
+    **dict.fromkeys(payload_list.TYPES, payload_list.read),
+    **dict.fromkeys(payload_stream.TYPES, payload_stream.read),
 }
 """What reads a payload, by its type."""
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from redraft.commands.payload import sealed
+from redraft.commands.payload import sealed, written_string
 from redraft.engine.hash import HashEngine
 from tests.commands.oracle import Oracle, check_counts, context, execute_one, items_of, run
 from tests.commands.test_serialise import BAD
@@ -23,7 +23,8 @@ LENGTHS = [bytes((97 + at,)) * length for at, length in enumerate(
 """Lengths about which the sizes in packed forms take another byte."""
 
 COMPACT_LIMITS = (b"hash-max-listpack-entries", b"hash-max-listpack-value", b"set-max-intset-entries",
-                  b"zset-max-listpack-entries", b"zset-max-listpack-value")  # fmt: skip
+                  b"zset-max-listpack-entries", b"zset-max-listpack-value",
+                  b"list-max-listpack-size")  # fmt: skip
 
 HASHES = {
     "small": [b"a", b"1", b"b", b""],
@@ -49,8 +50,19 @@ STREAMS: dict[str, list[list[bytes]]] = {
     "many": [[b"XADD", b"k", b"%d-1" % (at + 1), b"n", b"%d" % at, b"even", b"x" * (at % 50)]
              for at in range(350)],
 }  # fmt: skip
+LISTS = {
+    "small": [b"a", b"1", b"b", b"a"],
+    "texts": TEXTS,
+    "lengths": LENGTHS,
+    "large": [b"a" * 9000, b"b" * 20000, b"1"],
+    "many": [b"%d" % (number * 7919) for number in range(3000)],
+}
 CASES: dict[str, tuple[list[list[bytes]], list[bytes]]] = {
     **{f"stream {name}": (make, [b"XRANGE", b"k", b"-", b"+"]) for name, make in STREAMS.items()},
+    **{
+        f"list {name}": ([[b"RPUSH", b"k", *words]], [b"LRANGE", b"k", b"0", b"-1"])
+        for name, words in LISTS.items()
+    },
     **{f"hash {name}": ([[b"HSET", b"k", *words]], [b"HGETALL", b"k"]) for name, words in HASHES.items()},
 }
 """Requests that make a key, and one that shows it."""
@@ -76,7 +88,8 @@ def theirs(oracle: Oracle, name: str, limit: bytes, compressed: bytes) -> bytes:
     oracle.ask([b"CONFIG", b"SET", b"rdbcompression", compressed])
     before = [oracle.ask([b"CONFIG", b"GET", setting]).split(b"\r\n")[4] for setting in COMPACT_LIMITS]
     for setting in COMPACT_LIMITS:
-        assert oracle.ask([b"CONFIG", b"SET", setting, limit]) == b"+OK\r\n"
+        value = b"-5" if setting == b"list-max-listpack-size" and limit != b"0" else limit
+        assert oracle.ask([b"CONFIG", b"SET", setting, value]) == b"+OK\r\n"
     try:
         for request in CASES[name][0]:
             assert oracle.ask(request)[:1] != b"-", request
@@ -125,7 +138,7 @@ def test_what_is_dumped_here_redis_restores(oracle: Oracle, name: str) -> None:
     check_counts(ctx.keyspace)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith(("many", "lengths"))])
+@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith(("many", "lengths", "large"))])
 @pytest.mark.parametrize("limit", [b"0", b"1000000"])
 def test_wrong_contents_are_refused_whole(oracle: Oracle, name: str, limit: bytes) -> None:
     """Cut and changed payloads with right checksums: an error and no key, or another key; nothing else."""
@@ -186,9 +199,47 @@ def check_refused(wrong: list[bytes], name: str) -> None:
     assert len(ctx.keyspace.engine.collections) <= 1, "members without a key"
 
 
+ZIPPED = bytes.fromhex(
+    "00000000 00000000 0a00 000161 03f6 02026263 04c0d4fe 040164 03f0e09304 05f1 02e0351cdcdf02000000"
+    "0afe7f 0300 ff"
+)
+"""a 5 bc -300 d 300000 0 12345678901 127 and nothing: every form of an entry, but long strings."""
+
+
+def zipped() -> bytes:
+    """Return the ziplist with its lengths."""
+    return len(ZIPPED).to_bytes(4, "little") + (len(ZIPPED) - 3).to_bytes(4, "little") + ZIPPED[8:]
+
+
+@pytest.mark.parametrize(
+    ("contents", "look"),
+    [
+        (b"\x0a", [b"LRANGE", b"k", b"0", b"-1"]),
+        (b"\x0e\x02", [b"LRANGE", b"k", b"0", b"-1"]),
+        (b"\x0d", [b"HGETALL", b"k"]),
+    ],
+    ids=["list", "list of nodes", "hash"],
+)
+def test_ziplists_of_older_servers_are_restored(oracle: Oracle, contents: bytes, look: list[bytes]) -> None:
+    """Redis 7 still reads what Redis 6 wrote, and so do we."""
+    oracle.reset(2)
+    node = written_string(zipped())
+    payload = sealed(contents + node + (node if contents[0] == 14 else b""), 9)
+    ctx = context()
+    assert oracle.ask([b"RESTORE", b"k", b"0", payload]) == b"+OK\r\n"
+    assert execute_one(ctx, [b"RESTORE", b"k", b"0", payload]) == b"+OK\r\n"
+    assert shown(look, execute_one(ctx, look)) == shown(look, oracle.ask(look))
+
+
 def test_cut_payloads_are_refused(oracle: Oracle) -> None:
     """A payload that ends too early is never restored."""
-    for name in ("hash small", "hash texts", "stream few", "stream groups"):
+    for name in (
+        "hash small",
+        "hash texts",
+        "stream few",
+        "stream groups",
+        "list texts",
+    ):
         for limit in (b"0", b"1000000"):
             contents = theirs(oracle, name, limit, b"no")[:-10]
             ctx = context()
