@@ -13,6 +13,7 @@ from redraft.commands import (
     arguments,
     payload_hash,
     payload_list,
+    payload_set,
     payload_stream,
     payload_string,
 )
@@ -20,12 +21,13 @@ from redraft.commands.arguments import INT64_MAX
 from redraft.commands.context import Context
 from redraft.commands.payload import FormatError, Reader, Store, sealed, unsealed
 from redraft.commands.reply import NIL, OK, SYNTAX, CommandError, bulk, invalid_expire_time
-from redraft.engine.record import HASH, LIST, STREAM, STRINGS, body_of, expiring
+from redraft.engine.record import HASH, LIST, SET, STREAM, STRINGS, body_of, expiring
 
 _WRITERS: Final[dict[int, Callable[[Context, bytes], bytes]]] = {
     **dict.fromkeys(STRINGS, payload_string.write),
     HASH: payload_hash.write,
     LIST: payload_list.write,
+    SET: payload_set.write,
     STREAM: payload_stream.write,
 }
 """What serialises a key, by the first byte of its body."""
@@ -34,6 +36,7 @@ _READERS: Final[dict[int, Callable[[int, Reader], Store]]] = {
     **dict.fromkeys(payload_string.TYPES, payload_string.read),
     **dict.fromkeys(payload_hash.TYPES, payload_hash.read),
     **dict.fromkeys(payload_list.TYPES, payload_list.read),
+    **dict.fromkeys(payload_set.TYPES, payload_set.read),
     **dict.fromkeys(payload_stream.TYPES, payload_stream.read),
 }
 """What reads a payload, by its type."""
