@@ -23,22 +23,22 @@ REPEATED_MAX: Final = 1 << 20
 """Members that may be asked for with repetitions; Redis tries to give any number."""
 
 Member = tuple[bytes, bytes]
-"""Name, without its place, and value."""
+"""Name, without prefix and place, and value."""
 
 
 def pick(ctx: Context, found: Collection) -> Member:
     """Return one member, at random."""
-    size = found.size
-    if size <= SMALL_MAX:
-        ((name, value),) = found.members.range(offset=ctx.random.below(size), limit=1)
+    members, prefix, end = found.members, found.prefix, found.end
+    if found.elements <= SMALL_MAX:
+        chosen = members.range(prefix, end, offset=ctx.random.below(found.elements), limit=1)
     else:
-        low = ctx.random.below(1 << 32).to_bytes(PLACE_BYTES, "big")
+        low = prefix + ctx.random.below(1 << 32).to_bytes(PLACE_BYTES, "big")
         ahead = ctx.random.below(WINDOW)
-        chosen = found.members.range(low, offset=ahead, limit=1)
+        chosen = members.range(low, end, offset=ahead, limit=1)
         if not chosen:  # so few are left to the end; the window goes on at the beginning
-            chosen = found.members.range(offset=ahead - found.members.count(low), limit=1)
-        ((name, value),) = chosen
-    return name[PLACE_BYTES:], value
+            chosen = members.range(prefix, end, offset=ahead - members.count(low, end), limit=1)
+    ((name, value),) = chosen
+    return name[found.name_at :], value
 
 
 def random_count(text: bytes) -> int:
@@ -62,15 +62,14 @@ def pick_many(ctx: Context, found: Collection, count: int) -> list[Member]:
 
 def pick_distinct(ctx: Context, found: Collection, count: int) -> list[Member]:
     """Return `count` different members, or all of them if there are not as many."""
-    size = found.size
-    if count >= size:
-        return [(name[PLACE_BYTES:], value) for name, value in found.members.range()]
-    if size <= SMALL_MAX or count * 3 > size:
-        members = found.members.range()
-        for at in range(count):  # the first steps of a shuffle (Fisher and Yates)
-            other = at + ctx.random.below(size - at)
-            members[at], members[other] = members[other], members[at]
-        return [(name[PLACE_BYTES:], value) for name, value in members[:count]]
+    size, name_at = found.elements, found.name_at
+    if count >= size or size <= SMALL_MAX or count * 3 > size:
+        members = found.members.range(found.prefix, found.end)
+        if count < size:
+            for at in range(count):  # the first steps of a shuffle (Fisher and Yates)
+                other = at + ctx.random.below(size - at)
+                members[at], members[other] = members[other], members[at]
+        return [(name[name_at:], value) for name, value in members[:count]]
     chosen: dict[bytes, bytes] = {}
     while len(chosen) < count:
         name, value = pick(ctx, found)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from binascii import crc32
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from redraft.commands.context import Context
 from redraft.commands.keyspace import Keyspace
@@ -46,6 +46,13 @@ class Collection:
         "members", "more", "size",
     )  # fmt: skip
 
+    prefix: ClassVar[bytes] = b""
+    """What the placed names begin with, in a type that has others besides."""
+    end: ClassVar[bytes | None] = None
+    """What stands above them, in such a type."""
+    name_at: ClassVar[int] = PLACE_BYTES
+    """Where in a placed name the name itself begins."""
+
     members: Members
     """To read from; writes go through the collection."""
 
@@ -69,6 +76,11 @@ class Collection:
             self.more = body[HEAD_BYTES:]
         self._weight = self._bytes + self.size * MEMBER_BYTES
         self.members = keyspace.engine.members(slot, self._id)
+
+    @property
+    def elements(self) -> int:
+        """The number of placed names."""
+        return self.size
 
     @classmethod
     def find(cls, ctx: Context, key: bytes, letter: int) -> Self | None:
@@ -111,6 +123,10 @@ class Collection:
             self.size -= 1
             self._bytes -= len(name) + len(old)
         return old
+
+    def remove(self) -> None:
+        """Delete the key and all there is under it."""
+        self._keyspace.remove(self._slot, self._key)
 
     def save(self, *, even_if_empty: bool = False) -> None:
         """Write the record, with the deadline the key has; a collection without members is no key."""

@@ -110,6 +110,7 @@ _SUBJECT_OF_GROUP = {
     "hyperloglog": "hyperloglog",
     "list": "list",
     "set": "set",
+    "sorted-set": "sortedset",
     "stream": "stream",
     "string": "string",
     "transactions": "transaction",

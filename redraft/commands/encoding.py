@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from redraft.commands import hashes, lists, sets, stream
+from redraft.commands import hashes, lists, sets, sortedset, stream
 from redraft.commands.arguments import parse_integer
 from redraft.commands.context import Context
 from redraft.commands.reply import NIL, ONE, ZERO, CommandError, bulk, help_text, integer
@@ -20,6 +20,7 @@ from redraft.engine.record import (
     SET,
     STREAM,
     STRINGS,
+    ZSET,
     body_of,
     collection_of,
     payload,
@@ -46,6 +47,7 @@ _OF_TYPE: Final = {
     LIST: lists.encoding,
     SET: sets.encoding,
     STREAM: stream.encoding,
+    ZSET: sortedset.encoding,
 }
 """What tells the encoding of a collection by its flags."""
 

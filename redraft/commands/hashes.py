@@ -193,7 +193,7 @@ def hvals(ctx: Context, args: list[bytes]) -> bytes:
 
 def hscan(ctx: Context, args: list[bytes]) -> bytes:
     """HSCAN key cursor [MATCH pattern] [COUNT count]."""
-    return scan_members(ctx, args, HASH, lambda name, value: (bulk(name), bulk(value)))
+    return scan_members(ctx, args, HASH, lambda _found, name, value: (bulk(name), bulk(value)))
 
 
 def hrandfield(ctx: Context, args: list[bytes]) -> bytes:

@@ -20,41 +20,46 @@ _PLACES: Final = 1 << (8 * PLACE_BYTES)
 _COUNT: Final = 10
 _CURSOR_MAX: Final = 2**64 - 1
 
-Shown = Callable[[bytes, bytes], tuple[bytes, ...]]
-"""(name without its place, value) -> the replies that show a member."""
+Shown = Callable[[Collection, bytes, bytes], tuple[bytes, ...]]
+"""(collection, name without prefix and place, value) -> the replies that show a member."""
 
 
-def scan_members(ctx: Context, args: list[bytes], letter: int, show: Shown) -> bytes:
-    """Carry out <name> key cursor [MATCH pattern] [COUNT count]; all names have to be placed ones."""
+def scan_members(
+    ctx: Context, args: list[bytes], letter: int, show: Shown, kind: type[Collection] = Collection
+) -> bytes:
+    """Carry out <name> key cursor [MATCH pattern] [COUNT count]; of placed names."""
     place = parse_cursor(args[2])
-    found = Collection.find(ctx, args[1], letter)
+    found = kind.find(ctx, args[1], letter)
     if found is None:
         return array([bulk(b"0"), array([])])
     pattern, limit = _options(args[3:])
-    taken: list[tuple[bytes, bytes]] = []
-    following = _PLACES
-    if place < _PLACES:
-        members = found.members
-        taken = members.range(_first(place), limit=limit)
-        if len(taken) == limit:
-            last = taken[-1][0]
-            following = int.from_bytes(last[:PLACE_BYTES], "big") + 1
-            if following == _PLACES:
-                taken += members.range(last + b"\0")
-            else:
-                taken += members.range(last + b"\0", _first(following))
-                if not members.range(_first(following), limit=1):
-                    following = _PLACES
+    taken, following = _take(found, place, limit) if place < _PLACES else ([], _PLACES)
     shown: list[bytes] = []
-    for name, value in taken:
-        if pattern is None or pattern.match(name[PLACE_BYTES:]):
-            shown += show(name[PLACE_BYTES:], value)
+    for placed, value in taken:
+        name = placed[found.name_at :]
+        if pattern is None or pattern.match(name):
+            shown += show(found, name, value)
     return array([bulk(b"%d" % (following % _PLACES)), array(shown)])
 
 
-def _first(place: int) -> bytes:
+def _take(found: Collection, place: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
+    """Return members from a place on, `limit` or those of one place more, and the place to go on from."""
+    members, prefix, end = found.members, found.prefix, found.end
+    taken = members.range(_first(prefix, place), end, limit=limit)
+    if len(taken) < limit:
+        return taken, _PLACES
+    last = taken[-1][0]
+    following = int.from_bytes(last[len(prefix) : found.name_at], "big") + 1
+    if following == _PLACES:
+        return taken + members.range(last + b"\0", end), _PLACES
+    low = _first(prefix, following)
+    taken += members.range(last + b"\0", low)
+    return taken, following if members.range(low, end, limit=1) else _PLACES
+
+
+def _first(prefix: bytes, place: int) -> bytes:
     """What the names of a place begin with."""
-    return place.to_bytes(PLACE_BYTES, "big")
+    return prefix + place.to_bytes(PLACE_BYTES, "big")
 
 
 def parse_cursor(text: bytes) -> int:

@@ -91,6 +91,12 @@ def simple(text: bytes) -> bytes:
     return b"+%b\r\n" % text
 
 
+def double(proto: int, number: float) -> bytes:
+    """Return a number with a fraction, spelled as Redis 7.0 does: 17 digits, without zeros at the end."""
+    text = b"%.17g" % number
+    return b"$%d\r\n%b\r\n" % (len(text), text) if proto == 2 else b",%b\r\n" % text
+
+
 def array(items: Sequence[bytes]) -> bytes:
     """Return an array of replies."""
     return b"*%d\r\n%b" % (len(items), b"".join(items))

@@ -24,7 +24,13 @@ Combine = Callable[[list[Collection | None]], list[bytes]]
 
 def names_of(found: Collection) -> list[bytes]:
     """Return the placed names of all members."""
-    return [name for name, _ in found.members.range()]
+    return _names(found, found.prefix, None)
+
+
+def _names(found: Collection, low: bytes, limit: int | None) -> list[bytes]:
+    at = len(found.prefix)
+    rows = found.members.range(low, found.end, limit=limit)
+    return [name[at:] for name, _ in rows] if at else [name for name, _ in rows]
 
 
 def intersections(sets: list[Collection | None]) -> Iterator[list[bytes]]:
@@ -32,14 +38,24 @@ def intersections(sets: list[Collection | None]) -> Iterator[list[bytes]]:
     present = [found for found in sets if found is not None]
     if len(present) < len(sets):
         return
-    smallest, *others = sorted(present, key=lambda found: found.size)
-    low = b""
-    while some := smallest.members.range(low, limit=AT_ONCE):
-        names = [name for name, _ in some]
-        low = names[-1] + b"\0"
+    smallest, *others = sorted(present, key=lambda found: found.elements)
+    names = _names(smallest, smallest.prefix, AT_ONCE)
+    while names:
+        low = smallest.prefix + names[-1] + b"\0"
         for other in others:
             names = [name for name, is_in in _looked_up(names, other) if is_in]
         yield names
+        names = _names(smallest, low, AT_ONCE)
+
+
+def count_up_to(sets: list[Collection | None], limit: int) -> int:
+    """Return how much is in all of the sets; with a limit, which is not 0, no more than that."""
+    total = 0
+    for names in intersections(sets):
+        total += len(names)
+        if limit and total >= limit:
+            return limit
+    return total
 
 
 def intersection(sets: list[Collection | None]) -> list[bytes]:
@@ -65,10 +81,10 @@ def difference(sets: list[Collection | None]) -> list[bytes]:
 
 def _looked_up(names: list[bytes], found: Collection) -> Iterator[tuple[bytes, bool]]:
     """Return names and whether each is in a set: each is looked up, or, in a small set, all there is read."""
-    if found.size < len(names):
+    if found.elements < len(names):
         there = frozenset(names_of(found))
         return ((name, name in there) for name in names)
-    values = found.members.get_many(names)
+    values = found.members.get_many([found.prefix + name for name in names] if found.prefix else names)
     return ((name, value is not None) for name, value in zip(names, values, strict=True))
 
 
@@ -110,12 +126,7 @@ def sintercard(ctx: Context, args: list[bytes]) -> bytes:
     """SINTERCARD numkeys key [key ...] [LIMIT limit]."""
     end = 2 + arguments.key_count(args, 1)
     limit = cardinality_limit(args[end:])
-    total = 0
-    for names in intersections([find(ctx, key) for key in args[2:end]]):
-        total += len(names)
-        if limit and total >= limit:
-            return integer(limit)
-    return integer(total)
+    return integer(count_up_to([find(ctx, key) for key in args[2:end]], limit))
 
 
 def cardinality_limit(words: list[bytes]) -> int:

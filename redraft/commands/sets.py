@@ -148,7 +148,7 @@ def _spop_many(ctx: Context, args: list[bytes]) -> bytes:
         return members(ctx.proto, [])
     chosen = pick_distinct(ctx, found, count)
     if count >= found.size:
-        ctx.keyspace.remove(ctx.slot_of(args[1]), args[1])
+        found.remove()
     else:
         for member, _ in chosen:
             found.delete(placed(member))
@@ -202,7 +202,7 @@ def smembers(ctx: Context, args: list[bytes]) -> bytes:
 
 def sscan(ctx: Context, args: list[bytes]) -> bytes:
     """SSCAN key cursor [MATCH pattern] [COUNT count]."""
-    return scan_members(ctx, args, SET, lambda name, _value: (bulk(name),))
+    return scan_members(ctx, args, SET, lambda _found, name, _value: (bulk(name),))
 
 
 def srandmember(ctx: Context, args: list[bytes]) -> bytes:

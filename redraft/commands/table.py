@@ -14,6 +14,7 @@ from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
 from redraft.commands.facts_lists import LISTS
 from redraft.commands.facts_local import LOCAL
 from redraft.commands.facts_sets import SETS
+from redraft.commands.facts_sortedsets import SORTED_SETS
 from redraft.commands.facts_streams import STREAMS
 from redraft.commands.facts_strings import STRINGS
 
@@ -27,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     *HASHES,
     *LISTS,
     *SETS,
+    *SORTED_SETS,
     *STREAMS,
     *LOCAL,
 )

@@ -153,7 +153,7 @@ def items_of(replies: bytes) -> list[bytes]:
 
 UNORDERED = frozenset((
     b"keys", b"hgetall", b"hkeys", b"hvals", b"smembers", b"sinter", b"sunion", b"sdiff", b"spop",
-    b"srandmember",
+    b"srandmember", b"zrandmember",
 ))  # fmt: skip
 """Commands whose replies list things in no order that anybody may rely on."""
 
