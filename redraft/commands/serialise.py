@@ -14,6 +14,7 @@ from redraft.commands import (
     payload_hash,
     payload_list,
     payload_set,
+    payload_sortedset,
     payload_stream,
     payload_string,
 )
@@ -21,7 +22,7 @@ from redraft.commands.arguments import INT64_MAX
 from redraft.commands.context import Context
 from redraft.commands.payload import FormatError, Reader, Store, sealed, unsealed
 from redraft.commands.reply import NIL, OK, SYNTAX, CommandError, bulk, invalid_expire_time
-from redraft.engine.record import HASH, LIST, SET, STREAM, STRINGS, body_of, expiring
+from redraft.engine.record import HASH, LIST, SET, STREAM, STRINGS, ZSET, body_of, expiring
 
 _WRITERS: Final[dict[int, Callable[[Context, bytes], bytes]]] = {
     **dict.fromkeys(STRINGS, payload_string.write),
@@ -29,6 +30,7 @@ _WRITERS: Final[dict[int, Callable[[Context, bytes], bytes]]] = {
     LIST: payload_list.write,
     SET: payload_set.write,
     STREAM: payload_stream.write,
+    ZSET: payload_sortedset.write,
 }
 """What serialises a key, by the first byte of its body."""
 
@@ -37,6 +39,7 @@ _READERS: Final[dict[int, Callable[[int, Reader], Store]]] = {
     **dict.fromkeys(payload_hash.TYPES, payload_hash.read),
     **dict.fromkeys(payload_list.TYPES, payload_list.read),
     **dict.fromkeys(payload_set.TYPES, payload_set.read),
+    **dict.fromkeys(payload_sortedset.TYPES, payload_sortedset.read),
     **dict.fromkeys(payload_stream.TYPES, payload_stream.read),
 }
 """What reads a payload, by its type."""

@@ -65,6 +65,16 @@ SETS = {
     "longs": [b"1", b"-5", b"9223372036854775807"],
     "many": [b"%d" % (number * 7919) for number in range(700)],
 }
+ZSETS = {
+    "small": [b"1", b"a", b"2", b"b", b"-1.5", b"c"],
+    "texts": [word for number, text in enumerate(TEXTS) for word in (b"%d" % (number * 1000 - 3000), text)],
+    "scores": [b"inf", b"a", b"-inf", b"b", b"0.1", b"c", b"1e300", b"d", b"5e-324", b"e", b"0", b"f"],
+    "many": [word for number in range(300) for word in (b"%d" % (number % 7), b"m%d" % number)],
+}
+ONE_WAY: dict[str, tuple[list[list[bytes]], list[bytes]]] = {
+    f"zset {name}": ([[b"ZADD", b"k", *words]], [b"ZRANGE", b"k", b"0", b"-1", b"WITHSCORES"])
+    for name, words in ZSETS.items()
+}
 CASES: dict[str, tuple[list[list[bytes]], list[bytes]]] = {
     **{f"stream {name}": (make, [b"XRANGE", b"k", b"-", b"+"]) for name, make in STREAMS.items()},
     **{
@@ -100,7 +110,7 @@ def theirs(oracle: Oracle, name: str, limit: bytes, compressed: bytes) -> bytes:
         value = b"-5" if setting == b"list-max-listpack-size" and limit != b"0" else limit
         assert oracle.ask([b"CONFIG", b"SET", setting, value]) == b"+OK\r\n"
     try:
-        for request in CASES[name][0]:
+        for request in {**CASES, **ONE_WAY}[name][0]:
             assert oracle.ask(request)[:1] != b"-", request
         return payload_of(oracle.ask([b"DUMP", b"k"]))
     finally:
@@ -150,7 +160,9 @@ def test_what_is_dumped_here_redis_restores(oracle: Oracle, name: str) -> None:
     check_counts(ctx.keyspace)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith(("many", "lengths", "large"))])
+@pytest.mark.parametrize(
+    "name", [name for name in (*CASES, *ONE_WAY) if not name.endswith(("many", "lengths", "large"))]
+)
 @pytest.mark.parametrize("limit", [b"0", b"1000000"])
 def test_wrong_contents_are_refused_whole(oracle: Oracle, name: str, limit: bytes) -> None:
     """Cut and changed payloads with right checksums: an error and no key, or another key; nothing else."""
@@ -209,6 +221,21 @@ def check_refused(wrong: list[bytes], name: str) -> None:
     assert ctx.keyspace.key_count == 1
     assert isinstance(ctx.keyspace.engine, HashEngine)
     assert len(ctx.keyspace.engine.collections) <= 1, "members without a key"
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+@pytest.mark.parametrize("limit", [b"0", b"1000000"])
+def test_sorted_sets_come_back_as_they_went(oracle: Oracle, name: str, limit: bytes) -> None:
+    """From a server to us, and from us to the server again."""
+    data = theirs(oracle, name, limit, b"yes")
+    look = ONE_WAY[name][1]
+    expected = oracle.ask(look)
+    ctx = context()
+    assert execute_one(ctx, [b"RESTORE", b"k", b"0", data]) == b"+OK\r\n"
+    ours = payload_of(execute_one(ctx, [b"DUMP", b"k"]))
+    assert oracle.ask([b"RESTORE", b"k", b"0", ours, b"REPLACE"]) == b"+OK\r\n"
+    assert oracle.ask(look) == expected
+    check_counts(ctx.keyspace)
 
 
 ZIPPED = bytes.fromhex(
