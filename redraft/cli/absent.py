@@ -30,7 +30,6 @@ ABSENT: Final = (
         " geosearch geosearchstore",
         "they stand on sorted sets",
     ),
-    ("sort sort_ro", "they sort lists, sets and sorted sets"),
     (
         "subscribe unsubscribe psubscribe punsubscribe publish pubsub|channels pubsub|help"
         " pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub spublish ssubscribe"

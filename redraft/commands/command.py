@@ -66,7 +66,7 @@ class Command:
         subject = _SUBJECT_OF_NAME.get(self.name.partition(b"|")[0], _SUBJECT_OF_GROUP.get(self.group))
         if self.subcommands and self.name not in _SUBJECT_OF_NAME:
             subject = None
-        names = [subject] if subject is not None else []
+        names = list(_SORTED) if self.name in _SORTING else [subject] if subject is not None else []
         names += [category for flag, category in _FLAG_CATEGORY if flag in flags]
         names.append("fast" if "fast" in flags else "slow")
         if "admin" in flags or self.name in _DANGEROUS:
@@ -123,8 +123,10 @@ _SUBJECT_OF_NAME = {
     b"readonly": "connection",
     b"readwrite": "connection",
 }
+_SORTING = frozenset((b"sort", b"sort_ro"))
+_SORTED = ("set", "sortedset", "list")
 _FLAG_CATEGORY = (("readonly", "read"), ("write", "write"), ("admin", "admin"), ("blocking", "blocking"))
-_DANGEROUS = frozenset((b"keys", b"flushall", b"flushdb", b"restore", b"info"))
+_DANGEROUS = frozenset((b"keys", b"flushall", b"flushdb", b"restore", b"info", b"sort", b"sort_ro"))
 
 
 def row(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from redraft.commands import encoding, expiry, generic, memory, serialise, whole
+from redraft.commands import encoding, expiry, generic, memory, serialise, sort, whole
 from redraft.commands.command import Command, row
+from redraft.commands.keyspec import searched, single
 
 _generic = partial(row, group="generic")
 _server = partial(row, group="server")
@@ -42,6 +43,8 @@ _OBJECT = (
     ),
 )  # fmt: skip
 
+_SORT = "[BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC|DESC] [ALPHA]"
+_SORTED = (single(1, "RO access"), searched(sort.pattern_positions, "RO access"))
 _MEMORY_EVERYWHERE = "nondeterministic_output request_policy:all_shards response_policy:special"
 _MEMORY = (
     _server("memory|doctor", 2, since="4.0.0", summary="Where to look for what takes memory",
@@ -161,6 +164,19 @@ GENERIC: tuple[Command, ...] = (
         since="2.6.0", summary="Make a key of a serialised value",
         usage="key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         complexity="O(N), N being the size of the value", handler=serialise.restore,
+    ),
+    _generic(
+        "sort", -2, "write denyoom movablekeys", _ONE,
+        key_specs=(*_SORTED, searched(sort.store_position, "OW update")),
+        since="1.0.0", summary="The elements of a list, set or sorted set in an order, or store them",
+        usage=f"key {_SORT} [STORE destination]", complexity="O(N*log(N)), N being the number of elements",
+        handler=sort.sort,
+    ),
+    _generic(
+        "sort_ro", -2, "readonly movablekeys", _ONE, key_specs=_SORTED,
+        since="7.0.0", summary="The elements of a list, set or sorted set in an order",
+        usage=f"key {_SORT}", complexity="O(N*log(N)), N being the number of elements",
+        handler=sort.sort_ro,
     ),
     _generic(
         "keys", 2, "readonly", since="1.0.0", summary="All keys that match a pattern", usage="pattern",
