@@ -129,7 +129,7 @@ class Keyspace:
             self.key_count += 1
             self.data_bytes += len(key) + weight(record)
         else:
-            self._replaced(slot, old, record)
+            self._replaced(slot, key, old, record)
 
     def put_changed(self, slot: int, key: bytes, record: bytes, grown: int) -> None:
         """Store the record of a collection as it is now: `put`, at less cost, for the same id and deadline.
@@ -154,7 +154,7 @@ class Keyspace:
             elif old[0] == STRING:
                 used += len(record) - len(old)
             else:
-                self._replaced(slot, old, record)
+                self._replaced(slot, key, old, record)
         self.key_count += made
         self.data_bytes += used
 
@@ -206,11 +206,11 @@ class Keyspace:
         modified = self.open_modified()
         for slot, _count in self.occupied():
             modified[slot] = self.index
+        self.release()
         for slot in self.slots:
             self.engine.delete_slot(slot)
         self.engine.drop_all_members()
         self.journal.clear()
-        self.dropped.clear()
         self._deadlines.clear()
         self.key_count = self.expiring_count = self.data_bytes = 0
 
@@ -315,7 +315,7 @@ class Keyspace:
             self.key_count += 1
             self.data_bytes += len(key) + weight(record)
         else:
-            self._replaced(slot, old, record)
+            self._replaced(slot, key, old, record)
         if record[0] == EXPIRING:
             self.expiring_count += 1
             deadline_ms = deadline_of(record)
@@ -329,17 +329,21 @@ class Keyspace:
             self.key_count -= 1
             self.data_bytes -= len(key) + weight(old)
             if old[0] == EXPIRING:
-                self.expiring_count -= 1
+                self._forget_deadline(slot, key, old)
             number = collection_id(old)
             if number:
                 self.dropped.append((slot, number))
         return old
 
-    def _replaced(self, slot: int, old: bytes, record: bytes) -> None:
+    def _forget_deadline(self, slot: int, key: bytes, record: bytes) -> None:
+        self.expiring_count -= 1
+        self._deadlines.discard(int.from_bytes(record[1:BODY_AT], "big"), slot, key)
+
+    def _replaced(self, slot: int, key: bytes, old: bytes, record: bytes) -> None:
         """Count a record in the place of another."""
         self.data_bytes += weight(record) - weight(old)
         if old[0] == EXPIRING:
-            self.expiring_count -= 1
+            self._forget_deadline(slot, key, old)
         number = collection_id(old)
         if number and number != collection_id(record):
             self.dropped.append((slot, number))

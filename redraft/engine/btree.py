@@ -19,7 +19,7 @@ from zlib import crc32
 
 import lmdb
 
-from redraft.engine.stores import Write, damaged
+from redraft.engine.stores import Write, damaged, sync
 
 PLAIN_BYTES_MAX: Final = 480
 """A key with more bytes is a long one."""
@@ -28,6 +28,10 @@ _CRC: Final = struct.Struct(">I")
 _LENGTH: Final = struct.Struct(">I")
 MAP_BYTES: Final = 1 << 38
 """Of addresses, which cost nothing until they are used: no tree grows beyond."""
+
+DATA: Final = "data.mdb"
+UNSYNCED: Final = "unsynced"
+"""A file that is there while a tree is filled without syncing."""
 
 
 class BTreeStore:
@@ -40,6 +44,9 @@ class BTreeStore:
         path.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._synced = True
+        if (path / UNSYNCED).exists():  # it was being filled, and may be anything after a power cut
+            for name in (DATA, "lock.mdb", UNSYNCED):
+                (path / name).unlink(missing_ok=True)
         self._open()
 
     def _open(self) -> None:
@@ -56,14 +63,17 @@ class BTreeStore:
 
     def get(self, key: bytes) -> bytes | None:
         """See `Store.get`."""
-        with_crc = self._read.get(key if len(key) <= PLAIN_BYTES_MAX else _stored_key(key))
+        try:
+            with_crc = self._read.get(key if len(key) <= PLAIN_BYTES_MAX else _stored_key(key))
+        except lmdb.Error as error:
+            raise _translated(error, self._path) from error
         if with_crc is None:
             return None
         return self._checked(key, with_crc)[1]
 
     def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """See `Store.range`."""
-        return _range(self._read, low, high, self._checked, reverse=reverse)
+        return _range(self._read, self._path, low, high, self._checked, reverse=reverse)
 
     def write(self, batch: Iterable[Write]) -> None:
         """See `Store.write`."""
@@ -74,6 +84,8 @@ class BTreeStore:
         """See `Store.fill`."""
         if self._synced:
             self.close()
+            (self._path / UNSYNCED).touch()
+            sync(self._path)
             self._synced = False
             self._open()
         self.write(batch)
@@ -83,30 +95,22 @@ class BTreeStore:
         if not self._synced:
             with _errors(self._path):
                 self._env.sync(True)
+            (self._path / UNSYNCED).unlink()
+            sync(self._path)
             self.close()
             self._synced = True
             self._open()
 
-    def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:
-        """See `Store.delete_range`."""
-        with _errors(self._path), self._env.begin(write=True) as txn:
-            cursor = txn.cursor()
-            if not cursor.set_range(low[:PLAIN_BYTES_MAX]):
-                return False
-            for _ in range(limit):
-                if not cursor.key() or cursor.key() >= high:
-                    return False
-                cursor.delete()
-        return True
-
     def refresh(self) -> None:
         """See `Store.refresh`."""
         self._read.abort()
-        self._read = self._env.begin()
+        with _errors(self._path):
+            self._read = self._env.begin()
 
     def view(self) -> BTreeView:
         """See `Store.view`."""
-        return BTreeView(self._env.begin(), self._checked)
+        with _errors(self._path):
+            return BTreeView(self._env.begin(), self._path, self._checked)
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -127,15 +131,16 @@ class BTreeStore:
 class BTreeView:
     """Implements `redraft.engine.stores.View`: a transaction that only reads."""
 
-    __slots__ = ("_checked", "_txn")
+    __slots__ = ("_checked", "_path", "_txn")
 
-    def __init__(self, txn: Any, checked: Any) -> None:
+    def __init__(self, txn: Any, path: Path, checked: Any) -> None:
         self._txn = txn
+        self._path = path
         self._checked = checked
 
     def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """See `View.range`."""
-        return _range(self._txn, low, high, self._checked, reverse=reverse)
+        return _range(self._txn, self._path, low, high, self._checked, reverse=reverse)
 
     def close(self) -> None:
         """See `View.close`."""
@@ -159,12 +164,12 @@ def _write(txn: Any, batch: Iterable[Write]) -> None:
 
 
 def _range(
-    txn: Any, low: bytes, high: bytes, checked: Any, *, reverse: bool
+    txn: Any, path: Path, low: bytes, high: bytes, checked: Any, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield what is between, long keys that begin alike in their own order."""
     alike: list[tuple[bytes, bytes]] = []  # long keys with the same beginning
     start = b""
-    for stored, with_crc in _walk(txn, low, high, reverse=reverse):
+    for stored, with_crc in _walk(txn, path, low, high, reverse=reverse):
         key, value = checked(stored, with_crc)
         if alike and (len(stored) <= PLAIN_BYTES_MAX or stored[:PLAIN_BYTES_MAX] != start):
             yield from sorted(alike, reverse=reverse)
@@ -178,30 +183,28 @@ def _range(
     yield from sorted(alike, reverse=reverse)
 
 
-def _walk(txn: Any, low: bytes, high: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+def _walk(txn: Any, path: Path, low: bytes, high: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
     """Yield stored keys that may be between."""
-    cursor = txn.cursor()
     first = low[:PLAIN_BYTES_MAX]
     end = high if len(high) <= PLAIN_BYTES_MAX else high[:PLAIN_BYTES_MAX] + b"\xff" * (_DIGEST_BYTES + 2)
-    if not reverse:
-        if not cursor.set_range(first):
-            return
-        for stored, value in cursor.iternext():
-            if stored >= end:
+    with _errors(path):
+        found = _backward(txn, end) if reverse else _forward(txn, first)
+        for stored, value in found:
+            if stored < first if reverse else stored >= end:
                 return
             if stored >= low or len(stored) > PLAIN_BYTES_MAX:
                 yield stored, value
-        return
-    if cursor.set_range(end):
-        if not cursor.prev():
-            return
-    elif not cursor.last():
-        return
-    for stored, value in cursor.iterprev():
-        if stored < first:
-            return
-        if stored >= low or len(stored) > PLAIN_BYTES_MAX:
-            yield stored, value
+
+
+def _forward(txn: Any, first: bytes) -> Iterator[tuple[bytes, bytes]]:
+    cursor = txn.cursor()
+    return cursor.iternext() if cursor.set_range(first) else iter(())
+
+
+def _backward(txn: Any, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    cursor = txn.cursor()
+    found = cursor.prev() if cursor.set_range(end) else cursor.last()
+    return cursor.iterprev() if found else iter(())
 
 
 class _errors:  # noqa: N801 - reads like a keyword
@@ -214,11 +217,19 @@ class _errors:  # noqa: N801 - reads like a keyword
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(
-            error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
-        ):
-            raise damaged(self._path, str(error)) from error
-        if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)):
-            raise OSError(errno.ENOSPC, str(error), str(self._path)) from error
         if isinstance(error, lmdb.Error):
-            raise OSError(errno.EIO, str(error), str(self._path)) from error
+            raise _translated(error, self._path) from error
+
+
+def _translated(error: lmdb.Error, path: Path) -> Exception:
+    if isinstance(
+        error,
+        lmdb.CorruptedError
+        | lmdb.CursorFullError
+        | lmdb.InvalidError
+        | lmdb.PageNotFoundError
+        | lmdb.VersionMismatchError,
+    ):
+        return damaged(path, str(error))
+    full = isinstance(error, lmdb.DiskError | lmdb.MapFullError)
+    return OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path))

@@ -41,6 +41,9 @@ class Deadlines:
             heapify(heap)
         heappush(heap, (deadline_ms, slot, key))
 
+    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
+        """A key has that deadline no more: it is seen when it comes up."""
+
     def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
         """Note many at once, from a snapshot."""
         self._heap += deadlines

@@ -71,6 +71,9 @@ class Deadlines(Protocol):
     def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:
         """Note a deadline; `live` is the number of keys that have one."""
 
+    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
+        """A key has that deadline no more; it may be forgotten at once, or when it comes up."""
+
     def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
         """Note many at once, from a snapshot."""
 
@@ -207,4 +210,7 @@ class Durable(Engine, Protocol):
         """It is durable."""
 
     def clean(self) -> bool:
-        """Delete a bit of what is not there any more; True when there is more.  In a worker."""
+        """Delete a bit of what is not there any more; True when there is more.  In a worker.
+
+        Never while a checkpoint is on its way.  Raises OSError.
+        """

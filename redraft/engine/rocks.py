@@ -1,29 +1,38 @@
-"""RocksDB, by rocksdict, without its write-ahead log: what is not flushed the group's log still has.
+"""RocksDB, by rocksdict, without its write-ahead log: what is not in a checkpoint the group's log still has.
 
-A batch is written in slices, for rocksdict keeps the interpreter's lock while it writes, and flushed at the
-end: RocksDB must not flush in the middle, so its buffer is larger than any batch.  It checks all it reads.
+A batch is written to a sorted file beside, which RocksDB then takes in as it is: all or nothing, whatever
+breaks off or runs full meanwhile, and ten times as fast as by its memtable.  It checks all it reads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from rocksdict import Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import (
+    DbClosedError,
+    IngestExternalFileOptions,
+    Options,
+    Rdict,
+    SstFileWriter,
+    WriteBatch,
+    WriteOptions,
+)
 
-from redraft.engine.stores import Write, damaged
+from redraft.engine.stores import StoreDamagedError, Write, damaged, sync
 
 SLICE: Final = 500
-"""Keys written at once: about half a millisecond."""
-BUFFER_BYTES: Final = 1 << 30
-"""More than any batch; what is not used costs nothing."""
-WRITING: Final = b"\xffw"
-"""There while a batch is written in slices: RocksDB flushes what it has when it is closed."""
+"""Keys written at once: about half a millisecond, in which rocksdict keeps the interpreter's lock."""
 FILL_BYTES: Final = 32 << 20
 """A store that is filled is flushed each time so much was written."""
+BUFFER_BYTES: Final = 2 * FILL_BYTES
+"""RocksDB goes on by itself after a full disk once so much is free."""
+BATCH: Final = "batch.new"
+"""The file of a batch that is being written."""
 
 
 def _options() -> Options:
@@ -49,6 +58,7 @@ class RocksStore:
         """
         self._pause = pause
         path.mkdir(parents=True, exist_ok=True)
+        (path / BATCH).unlink(missing_ok=True)
         self._path = path
         self._filled = 0
         self._write_options = WriteOptions()
@@ -56,9 +66,6 @@ class RocksStore:
         vars_of.disable_wal = True
         with _errors(path):
             self._db = Rdict(str(path), _options())
-        if self.get(WRITING) is not None:
-            self.close()
-            raise damaged(path, "it holds a part of a batch, for it was closed after a write had failed")
 
     def get(self, key: bytes) -> bytes | None:
         """See `Store.get`."""
@@ -68,14 +75,37 @@ class RocksStore:
 
     def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """See `Store.range`."""
-        return _range(self._db, self._path, low, high, reverse=reverse)
+        return _range(self._db.iter, self._path, low, high, reverse=reverse)
 
     def write(self, batch: Iterable[Write]) -> None:
         """See `Store.write`."""
+        path = self._path / BATCH
         with _errors(self._path):
-            self._put(chain([(WRITING, b"")], batch, [(WRITING, None)]))
-            self._db.flush(True)
-            self._filled = 0
+            try:
+                if self._put_in_file(path, batch):
+                    moving = IngestExternalFileOptions()
+                    moving.set_move_files(True)
+                    self._db.ingest_external_file([str(path)], moving)
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _put_in_file(self, path: Path, batch: Iterable[Write]) -> bool:
+        """Write a batch to a file of its own; False if there is nothing in it."""
+        writer = SstFileWriter(_options())
+        writer.open(str(path))
+        count = 0
+        for count, (key, value) in enumerate(batch, start=1):
+            if value is None:
+                del writer[key]
+            else:
+                writer[key] = value
+            if not count % SLICE:
+                self._pause()
+        if not count:
+            return False
+        writer.finish()
+        sync(path)  # RocksDB syncs no more than its manifest
+        return True
 
     def fill(self, batch: Iterable[Write]) -> None:
         """See `Store.fill`."""
@@ -86,26 +116,23 @@ class RocksStore:
                 self._filled = 0
 
     def settle(self) -> None:
-        """See `Store.settle`: `write` flushes what was filled in."""
-
-    def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:  # noqa: ARG002 - a range is one deletion
-        """See `Store.delete_range`."""
+        """See `Store.settle`."""
         with _errors(self._path):
-            batch = WriteBatch(raw_mode=True)
-            batch.delete_range(low, high)
-            self._db.write(batch, self._write_options)
-        return False
+            self._db.flush(True)
+        self._filled = 0
 
     def refresh(self) -> None:
         """See `Store.refresh`: reads always see what was written."""
 
     def view(self) -> RocksView:
         """See `Store.view`."""
-        return RocksView(self._db.snapshot(), self._path)
+        with _errors(self._path):
+            return RocksView(self._db.iter(), self._path)
 
     def close(self) -> None:
-        """See `Store.close`."""
-        self._db.close()
+        """See `Store.close`: what was filled in and not settled may be lost."""
+        with contextlib.suppress(OSError, StoreDamagedError), _errors(self._path):
+            self._db.close()
 
     def _put(self, writes: Iterable[Write]) -> int:
         rest = iter(writes)
@@ -124,40 +151,45 @@ class RocksStore:
 
 
 class RocksView:
-    """Implements `redraft.engine.stores.View`: a snapshot."""
+    """Implements `redraft.engine.stores.View`: an iterator, which sees what was there when it was made.
 
-    __slots__ = ("_path", "_snapshot")
+    rocksdict's snapshots do not help: what is iterated from one is the newest.
+    """
 
-    def __init__(self, snapshot: Any, path: Path) -> None:
-        self._snapshot = snapshot
+    __slots__ = ("_found", "_path")
+
+    def __init__(self, found: Any, path: Path) -> None:
+        self._found = found
         self._path = path
 
     def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """See `View.range`."""
-        return _range(self._snapshot, self._path, low, high, reverse=reverse)
+        return _range(lambda: self._found, self._path, low, high, reverse=reverse)
 
     def close(self) -> None:
         """See `View.close`."""
-        self._snapshot = None
+        self._found = None
 
 
 def _range(
-    source: Any, path: Path, low: bytes, high: bytes, *, reverse: bool
+    of: Callable[[], Any], path: Path, low: bytes, high: bytes, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield what is between.  The bounds are looked at here: rocksdict frees its options too early."""
     with _errors(path):
-        found = source.iter()
-        if not reverse:
-            found.seek(low)
-            while found.valid() and (key := found.key()) < high:
-                yield key, found.value()
-                found.next()
-        else:
+        found = of()
+        if reverse:
             found.seek_for_prev(high)
-            while found.valid() and (key := found.key()) >= low:
-                if key < high:
-                    yield key, found.value()
+            if found.valid() and found.key() == high:
                 found.prev()
+        else:
+            found.seek(low)
+        step = found.prev if reverse else found.next
+        while found.valid():
+            key = found.key()
+            if not low <= key < high:
+                return
+            yield key, found.value()
+            step()
         found.status()
 
 
@@ -171,11 +203,12 @@ class _errors:  # noqa: N801 - reads like a keyword
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, GeneratorExit):
+        if error is None or isinstance(error, OSError | StoreDamagedError | GeneratorExit):
             return
-        if "Corruption" in str(error):
-            raise damaged(self._path, str(error)) from error
-        if "No space" in str(error):
-            raise OSError(errno.ENOSPC, str(error), str(self._path)) from error
-        if "IO error" in str(error):
-            raise OSError(errno.EIO, str(error), str(self._path)) from error
+        text = str(error)
+        if "Corruption" in text or "No such file" in text:
+            raise damaged(self._path, text) from error
+        if "No space" in text:
+            raise OSError(errno.ENOSPC, text, str(self._path)) from error
+        if "IO error" in text or isinstance(error, DbClosedError):
+            raise OSError(errno.EIO, text, str(self._path)) from error

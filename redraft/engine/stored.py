@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 from binascii import crc32
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
@@ -29,7 +30,7 @@ import msgspec
 
 from redraft.engine.capture import Run
 from redraft.engine.interface import POSITION_END
-from redraft.engine.overlay import MISSING, Overlay
+from redraft.engine.overlay import MISSING, Map, Overlay
 from redraft.engine.stores import Store, View, Write
 from redraft.topology.slots import SLOTS
 
@@ -49,6 +50,8 @@ OVERLAY_BYTES_MAX: Final = 32 << 20
 """An overlay that has so many bytes is to be handed to the store; with twice as many apply waits for that."""
 JUNK_AT_ONCE: Final = 20_000
 """Keys deleted by one visit of the worker."""
+TAKEN_BYTES_MAX: Final = 4 << 20
+"""Bytes that a capture reads at once; a record is never split."""
 
 
 class State(msgspec.Struct, array_like=True):
@@ -61,14 +64,17 @@ class State(msgspec.Struct, array_like=True):
     """Keys by slot."""
     due_epoch: int = 0
     """Grows when all deadlines are forgotten at once."""
+    collection: int = 0
+    """The highest id of a collection so far."""
 
 
 class StoredEngine:
     """Implements `redraft.engine.interface.Engine` and `Durable`."""
 
     __slots__ = (
-        "_active", "_fresh_junk", "_frozen", "_frozen_index", "_frozen_junk", "_junk", "_prefixes", "_sizes",
-        "_store", "_viewing", "durable_index", "last_applied", "overlay_bytes_max", "state",
+        "_active", "_fresh_junk", "_frozen", "_frozen_index", "_frozen_junk", "_junk", "_known_collection",
+        "_prefixes", "_sizes", "_store", "_swept", "_viewing", "durable_index", "last_applied",
+        "overlay_bytes_max", "state",
     )  # fmt: skip
 
     on_disk = True
@@ -83,9 +89,13 @@ class StoredEngine:
         known = store.get(STATE)
         self.state = msgspec.msgpack.decode(known, type=State) if known is not None else State()
         self._sizes = self.state.sizes
+        self._known_collection = self.state.collection
+        """Collections with a higher id are in nothing but the active overlay."""
         self._prefixes: dict[int, bytes] = {}
-        self._junk = [key[len(JUNK) :] for key, _ in store.range(JUNK, after(JUNK))]
+        self._junk = deque(key[len(JUNK) :] for key, _ in store.range(JUNK, after(JUNK)))
         """To be deleted; nothing of it is written any more."""
+        self._swept = b""
+        """Of the first one, as far as it is deleted."""
         self._fresh_junk: list[bytes] = []
         self._frozen_junk: list[bytes] = []
         self.last_applied = self.durable_index = 0
@@ -139,8 +149,9 @@ class StoredEngine:
         """See `Engine.delete_slot`."""
         if not self._sizes.pop(slot, 0):
             return
-        self.forget(self._prefix(slot)[:_KIND_AT])
-        state = self.state
+        prefix, state = self._prefix(slot), self.state
+        self._active.maps.pop(prefix, None)
+        self.forget(prefix[:_KIND_AT])
         state.epochs[slot] = state.epochs.get(slot, state.epoch) + 1
         self._prefixes.pop(slot, None)
 
@@ -148,21 +159,31 @@ class StoredEngine:
 
     def members(self, slot: int, number: int) -> StoredMembers:
         """See `Engine.members`."""
+        self.state.collection = max(self.state.collection, number)
         return StoredMembers(self, slot, self._members_prefix(slot, number))
 
     def drop_members(self, slot: int, number: int) -> None:
         """See `Engine.drop_members`."""
-        self.forget(self._members_prefix(slot, number))
+        prefix = self._members_prefix(slot, number)
+        self._active.maps.pop(prefix, None)
+        if number <= self._known_collection:
+            self.forget(prefix)
 
     def drop_all_members(self) -> None:
-        """See `Engine.drop_all_members`: they stand under the epochs of their slots."""
+        """See `Engine.drop_all_members`: they stand under the epochs of slots that were emptied."""
+        maps, state = self._active.maps, self.state
+        for prefix in [prefix for prefix in maps if prefix[_KIND_AT:_PREFIX_BYTES] == b"m"]:
+            epoch, slot, _kind = _SLOT.unpack_from(prefix)
+            if epoch != state.epochs.get(slot, state.epoch):
+                del maps[prefix]
 
     def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:
         """See `Engine.move_members`."""
         source, target = self._members_prefix(slot, number), self._members_prefix(to_slot, to_number)
         for name, value in self.walk(source, b"", None):
             self._active.put(target, name, value)
-        self.forget(source)
+        self.state.collection = max(self.state.collection, to_number)
+        self.drop_members(slot, number)
 
     def deadlines(self, is_current: Callable[[int, int, bytes], bool]) -> StoredDeadlines:
         """See `Engine.deadlines`."""
@@ -194,11 +215,7 @@ class StoredEngine:
         if not overlays:
             yield from stored
             return
-        written = [
-            zip(names, map(found.values.__getitem__, names), strict=True)
-            for found in overlays
-            for names in [list(found.walk(low, high, reverse=reverse))]
-        ]
+        written = [_walked(found, low, high, reverse=reverse) for found in overlays]
         last = None  # the newest comes first among equals
         for name, value in merge(*written, stored, key=itemgetter(0), reverse=reverse):
             if name != last:
@@ -241,6 +258,7 @@ class StoredEngine:
         """See `Durable.freeze`."""
         assert self._frozen is None
         frozen, self._active = self._active, Overlay()
+        self._known_collection = self.state.collection
         frozen.put(CHECKPOINT, b"", checkpoint)
         frozen.put(STATE, b"", msgspec.msgpack.encode(self.state))
         self._frozen, self._frozen_index = frozen, self.last_applied
@@ -261,12 +279,32 @@ class StoredEngine:
 
     def clean(self) -> bool:
         """See `Durable.clean`."""
-        if not self._junk or self._viewing is not None:
+        if not self._junk:
             return False
-        prefix = self._junk[-1]
-        if not self._store.delete_range(prefix, after(prefix), JUNK_AT_ONCE):
-            self._store.write([(JUNK + prefix, None)])
-            self._junk.remove(prefix)
+        doomed: list[bytes] = []
+        gone: list[bytes] = []
+        swept, left = self._swept, JUNK_AT_ONCE
+        view = self._store.view()
+        try:
+            for prefix in islice(self._junk, JUNK_AT_ONCE):
+                for key, _ in view.range(max(prefix, swept), after(prefix)):
+                    doomed.append(key)
+                    left -= 1
+                    if not left:
+                        break
+                if not left:
+                    swept = doomed[-1]
+                    break
+                gone.append(prefix)
+                swept = b""
+                left -= 1
+        finally:
+            view.close()
+        writes = dict.fromkeys(doomed) | dict.fromkeys(JUNK + prefix for prefix in gone)
+        self._store.write((key, None) for key in sorted(writes))
+        for _ in gone:
+            self._junk.popleft()
+        self._swept = swept
         return bool(self._junk)
 
     def tend(self) -> bool:
@@ -304,6 +342,7 @@ class StoredEngine:
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
         """See `Engine.load_members`."""
         prefix = self._members_prefix(slot, number)
+        self._known_collection = self.state.collection = max(self.state.collection, number)
         self.fill((prefix + name, value) for name, value in zip(names, values, strict=True))
 
     def settle(self) -> None:
@@ -333,14 +372,15 @@ class StoredEngine:
 
     def forget(self, prefix: bytes) -> None:
         """All below a prefix is gone, and nothing will ever be written there again."""
-        maps = self._active.maps
-        if prefix in maps:
-            del maps[prefix]
-        elif len(prefix) <= _PREFIX_BYTES:
-            for known in [known for known in maps if known.startswith(prefix)]:
-                del maps[known]
         self._active.put(JUNK, prefix, b"")
         self._fresh_junk.append(prefix)
+
+
+def _walked(
+    written: Map, low: bytes, high: bytes | None, *, reverse: bool
+) -> Iterator[tuple[bytes, bytes | None]]:
+    values = written.values
+    return ((name, values[name]) for name in written.walk(low, high, reverse=reverse))
 
 
 class StoredMembers:
@@ -414,6 +454,10 @@ class StoredDeadlines:
         self._engine.write(self._prefix, name, b"")
         self._from = min(self._from, name)
 
+    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
+        """See `Deadlines.discard`."""
+        self._engine.write(self._prefix, _DUE.pack(deadline_ms, slot) + key, None)
+
     def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
         """See `Deadlines.load`."""
         self._engine.fill(
@@ -463,7 +507,7 @@ class StoredCapture:
     def take(self, keys_max: int) -> list[Run]:
         """See `Captured.take`."""
         runs: list[Run] = []
-        left = keys_max
+        left, bytes_left = keys_max, TAKEN_BYTES_MAX
         for key, value in self._items:
             epoch, slot, kind = _SLOT.unpack_from(key)
             number, cut = 0, _PREFIX_BYTES + _PLACE_BYTES
@@ -474,8 +518,9 @@ class StoredCapture:
                     runs.append(Run(slot, [], [], number))
                 runs[-1].keys.append(key[cut:])
                 runs[-1].records.append(value)
+                bytes_left -= len(value)
             left -= 1
-            if not left:
+            if not left or bytes_left < 0:
                 return runs or [Run(slot, [], [])]
         return runs
 

@@ -8,6 +8,7 @@ all or nothing of the next one.  Damage that is met is told by `StoreDamagedErro
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -42,8 +43,17 @@ def damage_noted(path: Path) -> str:
         return ""
 
 
+def sync(path: Path) -> None:
+    """Make durable what a file holds, or which files a directory has."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 class View(Protocol):
-    """A store as of one moment; readable from any thread, by one at a time."""
+    """A store as of one moment; readable from any thread, by one at a time, and one range at a time."""
 
     def range(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys from `low` up to, not including, `high` and their values, in order."""
@@ -62,16 +72,20 @@ class Store(Protocol):
         """Yield keys from `low` up to, not including, `high` and their values, in order."""
 
     def write(self, batch: Iterable[Write]) -> None:
-        """Carry out a batch, all or nothing, and make it durable.  Takes long: not for the loop's thread."""
+        """Carry out a batch, in the order of its keys, all or nothing, and make it durable.
+
+        Takes long: not for the loop's thread.  Raises OSError; then nothing was written, and it may be tried
+        again.
+        """
 
     def fill(self, batch: Iterable[Write]) -> None:
-        """Write to a store that is not in use yet: neither atomic nor durable before the next `write`."""
+        """Write to a store that is not in use yet, in any order; nothing of it counts before `settle`."""
 
     def settle(self) -> None:
-        """All was filled in: from now on the store is used.  In a worker, when nobody else uses it yet."""
+        """All was filled in: make it durable; from now on the store is used.
 
-    def delete_range(self, low: bytes, high: bytes, limit: int) -> bool:
-        """Delete keys from `low` to `high`, about `limit` at once; True when some are left.  As `write`."""
+        In a worker, when nobody else uses the store yet.
+        """
 
     def refresh(self) -> None:
         """Let reads see what was written."""

@@ -35,6 +35,8 @@ IMPURE_MODULES = {
     "asyncio", "datetime", "multiprocessing", "os", "random", "secrets", "select",
     "socket", "ssl", "subprocess", "threading", "time", "trio",
 }  # fmt: skip
+ON_DISK = {"engine/stores.py": {"os"}}
+"""Where a layer that decides has its files."""
 LINES_MAX = 600
 FILES = sorted(PACKAGE.rglob("*.py"))
 OTHERS = [path for name in ("tests", "benchmarks") for path in sorted((ROOT / name).rglob("*.py"))]
@@ -79,6 +81,7 @@ def test_layers_are_imported_downwards_only(path: Path) -> None:
 def test_layers_that_decide_do_no_io(path: Path) -> None:
     """Consensus, commands, topology, engines and replicas get clock and randomness handed in."""
     impure = {module for module in imports_of(path) if module.split(".")[0] in IMPURE_MODULES}
+    impure -= ON_DISK.get(str(path.relative_to(PACKAGE)), set())
     assert not impure, f"{name_of(path)} must stay pure"
 
 
