@@ -106,6 +106,7 @@ _SUBJECT_OF_GROUP = {
     "bitmap": "bitmap",
     "connection": "connection",
     "generic": "keyspace",
+    "geo": "geo",
     "hash": "hash",
     "hyperloglog": "hyperloglog",
     "list": "list",

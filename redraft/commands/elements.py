@@ -126,7 +126,7 @@ class Elements(Collection):
             self._move(index, self.size, 1)
         self.put(_name(self.head + index), value)
 
-    def remove(self, indexes: list[int]) -> None:
+    def remove_at(self, indexes: list[int]) -> None:
         """Take out the elements at some indexes, given in rising order."""
         count = len(indexes)
         if indexes[-1] + 1 - count < self.size - indexes[0] - count:

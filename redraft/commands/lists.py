@@ -321,7 +321,7 @@ def lrem(ctx: Context, args: list[bytes]) -> bytes:
     matches = found.matches(args[3], backwards=count < 0)
     indexes = sorted(islice(matches, min(abs(count) or found.size, found.size)))
     if indexes:
-        found.remove(indexes)
+        found.remove_at(indexes)
         found.save()
     return integer(len(indexes))
 

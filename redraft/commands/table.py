@@ -9,6 +9,7 @@ from __future__ import annotations
 from redraft.commands.command import Command, Kind
 from redraft.commands.facts_bitmaps import BITMAPS
 from redraft.commands.facts_generic import GENERIC
+from redraft.commands.facts_geo import GEO
 from redraft.commands.facts_hashes import HASHES
 from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
 from redraft.commands.facts_lists import LISTS
@@ -25,6 +26,7 @@ COMMANDS: tuple[Command, ...] = (
     *BITMAPS,
     *HYPERLOGLOGS,
     *GENERIC,
+    *GEO,
     *HASHES,
     *LISTS,
     *SETS,

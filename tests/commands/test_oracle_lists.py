@@ -165,7 +165,7 @@ def test_elements_in_the_middle_move_as_in_a_python_list(size: int) -> None:
         else:
             count = rng.choice([1, 2, len(expected) // 3 or 1])
             indexes = sorted(rng.sample(range(len(expected)), count))
-            found.remove(indexes)
+            found.remove_at(indexes)
             expected = [value for at, value in enumerate(expected) if at not in indexes]
         found.save()
         ctx.keyspace.keep()
