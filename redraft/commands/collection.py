@@ -124,7 +124,7 @@ class Collection:
             self._bytes -= len(name) + len(old)
         return old
 
-    def remove(self) -> None:
+    def remove_key(self) -> None:
         """Delete the key and all there is under it."""
         self._keyspace.remove(self._slot, self._key)
 

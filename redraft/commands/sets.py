@@ -148,7 +148,7 @@ def _spop_many(ctx: Context, args: list[bytes]) -> bytes:
         return members(ctx.proto, [])
     chosen = pick_distinct(ctx, found, count)
     if count >= found.size:
-        found.remove()
+        found.remove_key()
     else:
         for member, _ in chosen:
             found.delete(placed(member))

@@ -14,7 +14,7 @@ from typing import Final
 from redraft.commands import arguments, setalgebra, sortedset
 from redraft.commands.collection import PLACE_BYTES, Collection
 from redraft.commands.context import Context
-from redraft.commands.reply import SYNTAX, WRONG_TYPE, CommandError, array, bulk, integer
+from redraft.commands.reply import SYNTAX, WRONG_TYPE, CommandError, bulk_array, integer
 from redraft.commands.scores import score as parsed_score
 from redraft.commands.scores import unpack
 from redraft.commands.setalgebra import names_of
@@ -190,7 +190,7 @@ _NONE: Final = frozenset[bytes]()
 def _show(ctx: Context, asked: Combining, result: Scores) -> bytes:
     in_order = sorted((value, name[PLACE_BYTES:]) for name, value in result.items())
     if not asked.scores:
-        return array([bulk(member) for _, member in in_order])
+        return bulk_array([member for _, member in in_order])
     return elements_reply(ctx.proto, [(member, value) for value, member in in_order])
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from redraft.commands import arguments, sortedset
 from redraft.commands.context import Context
-from redraft.commands.reply import SYNTAX, ZERO, CommandError, array, bulk, integer
+from redraft.commands.reply import SYNTAX, ZERO, CommandError, bulk_array, integer
 from redraft.commands.scores import SCORE_BYTES, at_bits, parse_bound, rank_bits
 from redraft.commands.sortedset import BY_SCORE, Row, SortedSet, find, member_of
 from redraft.commands.sortedsets import elements_of, elements_reply
@@ -60,15 +60,17 @@ class Asked:
 
 def score_ends(low: bytes, high: bytes) -> Ends:
     """Return the names between two ends that are scores; raises CommandError."""
-    first, last = _score_end(low, beyond=low[:1] == b"("), _score_end(high, beyond=high[:1] != b"(")
-    return (BY_SCORE + first, BY_SCORE + last) if first < last else _NOTHING
-
-
-def _score_end(text: bytes, *, beyond: bool) -> bytes:
-    number = parse_bound(text[1:] if text[:1] == b"(" else text)
-    if number is None:
+    low_open, high_open = low[:1] == b"(", high[:1] == b"("
+    first, last = parse_bound(low[low_open:]), parse_bound(high[high_open:])
+    if first is None or last is None:
         raise CommandError(NOT_A_SCORE_RANGE)
-    return at_bits(rank_bits(number) + beyond)
+    return ends_between(first, last, low_open=low_open, high_open=high_open)
+
+
+def ends_between(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Ends:
+    """Return the names between two scores, these included or, where it is open, left out."""
+    first, last = rank_bits(low) + low_open, rank_bits(high) + (not high_open)
+    return (BY_SCORE + at_bits(first), BY_SCORE + at_bits(last)) if first < last else _NOTHING
 
 
 def member_ends(low: bytes, high: bytes) -> Ends:
@@ -229,7 +231,7 @@ def _show(ctx: Context, args: list[bytes], asked: Asked | None = None) -> bytes:
     rows = rows_asked(ctx, args[1], wanted)
     if wanted.scores:
         return elements_reply(ctx.proto, elements_of(rows))
-    return array([bulk(member_of(row)) for row in rows])
+    return bulk_array([member_of(row) for row in rows])
 
 
 _REVERSED: Final = Asked(By.RANK, b"", b"", reverse=True)

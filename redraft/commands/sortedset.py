@@ -75,16 +75,23 @@ class SortedSet(Collection):
         found = self.members.get_many([BY_MEMBER + name for name in names])
         return [unpack(packed) if packed is not None else None for packed in found]
 
-    def add(self, member: bytes, score: float) -> None:
-        """Store a new member; the score is not NaN."""
-        if self.size >= 2 * COMPACT_MEMBERS_MAX or len(member) > COMPACT_BYTES_MAX:
-            self.flags |= LARGE
-        self._store(BY_MEMBER + placed(member), member, score)
+    def give(self, member: bytes, score: float) -> float | None:
+        """Give a member a score, which is not NaN; return the one it had, None for a new member.
 
-    def move(self, member: bytes, old: float, score: float) -> None:
-        """Give a member that has the score `old` another one that differs from it; not NaN."""
-        self.delete(BY_SCORE + sortable(old) + member)
-        self._store(BY_MEMBER + placed(member), member, score)
+        A score that equals the old one changes nothing, be it 0 in the place of -0.
+        """
+        name = BY_MEMBER + placed(member)
+        packed = self.members.get(name)
+        if packed is None:
+            if self.size >= 2 * COMPACT_MEMBERS_MAX or len(member) > COMPACT_BYTES_MAX:
+                self.flags |= LARGE
+            self._store(name, member, score)
+            return None
+        old = unpack(packed)
+        if old != score:
+            self.delete(BY_SCORE + sortable(old) + member)
+            self._store(name, member, score)
+        return old
 
     def _store(self, name: bytes, member: bytes, score: float) -> None:
         value = b""
@@ -105,7 +112,7 @@ class SortedSet(Collection):
     def drop_rows(self, rows: list[Row]) -> None:
         """Delete the members of rows, and save."""
         if len(rows) == self.elements:
-            self.remove()
+            self.remove_key()
             return
         for row in rows:
             self.delete(row[0])
@@ -138,6 +145,6 @@ def store(ctx: Context, key: bytes, elements: list[tuple[bytes, float]]) -> int:
     if len(elements) > COMPACT_MEMBERS_MAX or any(len(member) > COMPACT_BYTES_MAX for member, _ in elements):
         made.flags |= LARGE
     for member, score in elements:
-        made.add(member, score)
+        made.give(member, score)
     made.save()
     return len(elements)

@@ -24,6 +24,7 @@ from redraft.commands.reply import (
     CommandError,
     array,
     bulk,
+    bulk_array,
     double,
     integer,
     wrong_arity,
@@ -39,9 +40,11 @@ _NOT_A_NUMBER: Final = b"ERR resulting score is not a number (NaN)"
 
 def elements_reply(proto: int, elements: Iterable[tuple[bytes, float]]) -> bytes:
     """Return members with their scores: pairs (RESP3), one behind the other (RESP2)."""
-    if proto == 2:
-        return array([part for name, score in elements for part in (bulk(name), double(2, score))])
-    return array([array([bulk(name), double(proto, score)]) for name, score in elements])
+    if proto == 3:
+        return array([b"*2\r\n" + bulk(name) + double(proto, score) for name, score in elements])
+    spelled = [(name, b"%.17g" % score) for name, score in elements]
+    shown = [b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(a), a, len(b), b) for a, b in spelled]
+    return b"*%d\r\n%b" % (2 * len(shown), b"".join(shown))
 
 
 def elements_of(rows: Iterable[Row]) -> list[tuple[bytes, float]]:
@@ -81,29 +84,32 @@ _OPTIONS: Final = {
 }
 
 
-def add_one(found: SortedSet, adding: Adding, member: bytes, score: float) -> tuple[int, int, float | None]:
+def add_one(found: SortedSet, adding: Adding, member: bytes, score: float) -> tuple[bool, bool, float | None]:
     """Add a member or change its score, and don't save; return (added, changed, score).
 
     The score is None where the options forbid to do anything.  Raises CommandError for one that would be NaN.
     """
+    if adding is _PLAIN:
+        old = found.give(member, score)
+        return old is None, old is not None and old != score, score
     old = found.score(member)
     if old is None:
         if adding.present:
-            return 0, 0, None
-        found.add(member, score)
-        return 1, 0, score
+            return False, False, None
+        found.give(member, score)
+        return True, False, score
     if adding.absent:
-        return 0, 0, None
+        return False, False, None
     if adding.increment:
         score += old
         if isnan(score):
             raise CommandError(_NOT_A_NUMBER)
     if (adding.less and score >= old) or (adding.greater and score <= old):
-        return 0, 0, None
+        return False, False, None
     if score == old:
-        return 0, 0, score
-    found.move(member, old, score)
-    return 0, 1, score
+        return False, False, score
+    found.give(member, score)
+    return False, True, score
 
 
 def add(
@@ -310,7 +316,7 @@ def zrandmember(ctx: Context, args: list[bytes]) -> bytes:
     found = find(ctx, args[1])
     chosen = pick_many(ctx, found, count) if found is not None else []
     if not with_scores:
-        return array([bulk(member) for member, _ in chosen])
+        return bulk_array([member for member, _ in chosen])
     return elements_reply(ctx.proto, [(member, unpack(packed)) for member, packed in chosen])
 
 

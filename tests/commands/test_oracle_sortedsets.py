@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redraft.commands.scores import from_sortable, pack, sortable, unpack
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, requests_of
 from tests.commands.strategies import ANY_KEY, KEYS, joined, options, request, word
 
@@ -329,3 +330,63 @@ def test_zrank_gives_the_score_as_well(proto: int) -> None:
     assert asked("ZRANK z none WITHSCORE") == asked("ZRANK none a WITHSCORE") == nothing
     assert asked("ZRANK z b FOO") == b"-ERR syntax error\r\n"
     assert asked("ZRANK z b WITHSCORE x") == b"-ERR wrong number of arguments for 'zrank' command\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ZADD z" + "".join(f" 1 m{number}" for number in range(128)), b"listpack"),
+        ("ZADD z" + " 1 a" * 128, b"listpack"),
+        ("ZADD z" + " 1 a" * 129, b"skiplist"),
+        ("ZADD z 1 " + LONG, b"skiplist"),
+    ],
+)
+def test_sorted_set_has_the_encoding_of_redis_7_2(line: str, expected: bytes) -> None:
+    """Which goes by the number of members given, new or not."""
+    ctx = context()
+    execute_one(ctx, requests_of(line)[0])
+    assert execute_one(ctx, [b"OBJECT", b"ENCODING", b"z"]) == b"$%d\r\n%b\r\n" % (len(expected), expected)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 1000])
+def test_zscan_gives_every_member_once(size: int) -> None:
+    """From cursor to cursor until it is 0."""
+    ctx = context()
+    for number in range(size):
+        execute_one(ctx, [b"ZADD", b"z", b"%d" % number, b"m%d" % number])
+    cursor, found = b"0", []
+    while True:
+        reply = execute_one(ctx, [b"ZSCAN", b"z", cursor, b"COUNT", b"7"]).split(b"\r\n")
+        cursor = reply[2]
+        found += list(zip(reply[5::4], reply[7::4], strict=False))
+        if cursor == b"0":
+            break
+    assert sorted(found) == sorted((b"m%d" % number, b"%d" % number) for number in range(size))
+
+
+@pytest.mark.parametrize("size", [1, 5, 600, 3000])
+def test_zrandmember_gives_members_that_are_there(size: int) -> None:
+    """One, several different ones, all, and with repetitions; with their scores."""
+    ctx = context()
+    names = {b"m%d" % number for number in range(size)}
+    for name in names:
+        execute_one(ctx, [b"ZADD", b"z", name[1:], name])
+    assert execute_one(ctx, [b"ZRANDMEMBER", b"z"]).split(b"\r\n")[1] in names
+    for count in (1, 3, size // 2, size + 10):
+        chosen = execute_one(ctx, [b"ZRANDMEMBER", b"z", b"%d" % count]).split(b"\r\n")[2::2]
+        assert len(chosen) == len(set(chosen)) == min(count, size)
+        assert names.issuperset(chosen)
+    repeated = execute_one(ctx, [b"ZRANDMEMBER", b"z", b"-50", b"WITHSCORES"]).split(b"\r\n")[2::2]
+    assert len(repeated) == 100
+    assert names.issuperset(repeated[::2])
+    assert [b"m" + score for score in repeated[1::2]] == repeated[::2]
+
+
+@given(scores=st.lists(st.floats(allow_nan=False), min_size=2))
+def test_sortable_bytes_sort_like_scores(scores: list[float]) -> None:
+    """And come back; 0 and -0 are one."""
+    assert sorted(map(sortable, scores)) == list(map(sortable, sorted(scores)))
+    for score in scores:
+        assert from_sortable(b"x" + sortable(score), 1) == score
+        assert unpack(pack(score)) == score
+    assert sortable(0.0) == sortable(-0.0)
