@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +53,7 @@ async def serve(config: Config, stop: trio.Event) -> None:
         closing(DataDirectory.open(config.dir)) as directory,
         # The log first: a node that is a member on disk has one, whatever it crashed in the middle of.
         closing(_open_log(config, directory)) as node_log,
+        ExitStack() as behind_worker,
         closing(Worker()) as worker,
         closing(Reactor()) as reactor,
     ):
@@ -69,6 +70,7 @@ async def serve(config: Config, stop: trio.Event) -> None:
             if configuration is not None:
                 store = Store(directory.snapshots_path, SystemFiles(), worker)
                 states = _states(config, directory.engine_path, worker)
+                behind_worker.callback(states.close)
                 node = _node(config, configuration, bootstrap, directory, node_log, store, states)
                 peers.admit = Admission(node, bootstrap, reactor.wake)
                 with closing(node):

@@ -15,7 +15,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from redraft.base.errors import DamagedError
+from redraft.base.errors import DamagedError, DirectoryError
 from redraft.control.applier import TopologyApplier
 from redraft.control.topology import TOPOLOGY_GROUP
 from redraft.node.seams import NodeLog
@@ -40,7 +40,7 @@ log = logging.getLogger("redraft.node")
 class Hosting:
     """Opens, makes and drops the replicas of a node."""
 
-    __slots__ = ("_log", "_node", "_rng", "_standing", "_states", "_store")
+    __slots__ = ("_failed", "_log", "_node", "_rng", "_standing", "_states", "_store")
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Hosting:
         self._store = store
         self._states = states
         self._rng = rng
+        self._failed = ""
 
     def fresh_applier(self, replica: Replica) -> Applier:
         """An empty state for a replica, beside the one that it has."""
@@ -65,6 +66,11 @@ class Hosting:
         if group.group_id == TOPOLOGY_GROUP:
             return TopologyApplier(self._standing.founding, view)
         return self._states.fresh(group, view)
+
+    def abandon_applier(self, group: int) -> None:
+        """What `fresh_applier` gave is not needed, and nobody uses it any more."""
+        if group != TOPOLOGY_GROUP:
+            self._states.abandon(group)
 
     def _state(self, group: Group, view: LogView) -> tuple[Applier, Header | None]:
         """A group's state as its engine has it; empty, without a header, where that is in memory."""
@@ -159,7 +165,15 @@ class Hosting:
         if not node.steering.hosts(group):
             return None
         lane = node.lanes[group]
-        replica = lane.replica = node.replicas[group] = self.blank(lane.group)
+        try:
+            replica = self.blank(lane.group)
+        except DirectoryError as error:  # of an engine on disk: the leader will speak again
+            if str(error) != self._failed:
+                log.error("%s", error)
+            self._failed = str(error)
+            return None
+        self._failed = ""
+        lane.replica = node.replicas[group] = replica
         node.liveness.recheck(group)
         return replica
 

@@ -99,8 +99,12 @@ class Receiving:
         arrival = self._arrivals.get(group)
         if arrival is None or not arrival.is_of(peer, message):
             self.drop(group)
-            writing = self._store.create(group, message.index)
-            arrival = Arrival(peer, message, self._node.hosting.fresh_applier(replica), writing)
+            try:
+                applier = self._node.hosting.fresh_applier(replica)
+            except OSError as error:
+                self._tell_failure(group, error)
+                return
+            arrival = Arrival(peer, message, applier, self._store.create(group, message.index))
             self._arrivals[group] = arrival
         if message.data and message.offset == arrival.offset:
             try:
@@ -109,6 +113,10 @@ class Receiving:
                 log.error("group %d: the snapshot that node %d sent is damaged: %s", group, peer, error)
                 self.drop(group)
                 self._reply(peer, group, message, 0, done=False)
+                return
+            except OSError as error:  # of an engine on disk
+                self.drop(group)
+                self._tell_failure(group, error)
                 return
             if arrival.loaded:
                 self._finish(replica, arrival)
@@ -120,7 +128,11 @@ class Receiving:
         """Forget what has arrived."""
         arrival = self._arrivals.pop(group, None)
         if arrival is not None:
-            arrival.writing.abandon()
+            self._abandon(group, arrival)
+
+    def _abandon(self, group: int, arrival: Arrival) -> None:
+        arrival.writing.abandon()
+        self._node.hosting.abandon_applier(group)
 
     def tick(self) -> None:
         """Answer those that had to wait for the disk; give up what can't be stored, or is needed no more."""
@@ -158,6 +170,7 @@ class Receiving:
         group = replica.group.group_id
         del self._installing[group]
         if error is not None:
+            self._abandon(group, arrival)
             self._tell_failure(group, error)
             return
         if self._node.replicas.get(group) is not replica:
@@ -169,6 +182,10 @@ class Receiving:
             configuration = Configuration.decode(header.configuration)
             if self._node.hosting.install(replica, arrival.loading.applier, configuration, header.term):
                 log.info("group %d: installed the snapshot of entry %d", group, header.index)
+            else:
+                self._node.hosting.abandon_applier(group)
+        else:
+            self._node.hosting.abandon_applier(group)
         self._reply(arrival.peer, group, arrival.message, arrival.offset, done=True)
 
     def _tell_failure(self, group: int, error: OSError) -> None:

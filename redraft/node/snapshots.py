@@ -124,7 +124,7 @@ class Snapshots:
     @property
     def idle(self) -> bool:
         """Whether nothing is going on that needs ticks."""
-        own = self._writing is None and self.checkpoints.idle and self.digests.idle
+        own = self._writing is None and self.checkpoints.rests and self.digests.idle
         return own and self._sending.idle and self._receiving.idle
 
     def make(self, replica: Replica) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from redraft.base.errors import DamagedError
+from redraft.base.errors import DamagedError, DirectoryError
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.hash import HashEngine
 from redraft.engine.stored import StoredEngine
-from redraft.engine.stores import Store, damage_noted
+from redraft.engine.stores import Store, damage_noted, sync
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.replica.snapshotting import resume
@@ -46,8 +46,14 @@ class States(Protocol):
     def adopt(self, group: int) -> None:
         """The fresh state takes the place of the one before."""
 
+    def abandon(self, group: int) -> None:
+        """The fresh state, if there is one, is not needed: nobody uses it any more."""
+
     def drop(self, group: int) -> None:
         """Remove a group's state; whoever uses it has let go of it."""
+
+    def close(self) -> None:
+        """Let go of files; no worker uses them any more."""
 
 
 class MemoryStates:
@@ -69,8 +75,14 @@ class MemoryStates:
     def adopt(self, group: int) -> None:
         """See `States.adopt`."""
 
+    def abandon(self, group: int) -> None:
+        """See `States.abandon`."""
+
     def drop(self, group: int) -> None:
         """See `States.drop`."""
+
+    def close(self) -> None:
+        """See `States.close`."""
 
 
 def slots_of(group: Group) -> list[int]:
@@ -85,7 +97,7 @@ def _in_memory(group: Group, view: LogView) -> Applier:
 class DiskStates:
     """States of engines on disk (implements `States`)."""
 
-    __slots__ = ("_coming", "_current", "_memory_bytes", "_open_store", "_path", "_worker")
+    __slots__ = ("_coming", "_current", "_going", "_memory_bytes", "_open_store", "_path", "_worker")
 
     def __init__(self, path: Path, open_store: OpenStore, worker: Worker, *, memory_bytes: int) -> None:
         """Keep states below `path`; stores are closed and removed in the worker, behind its work for them."""
@@ -95,78 +107,127 @@ class DiskStates:
         self._memory_bytes = memory_bytes
         self._current: dict[int, tuple[Path, StoredEngine]] = {}
         self._coming: dict[int, tuple[Path, StoredEngine]] = {}
+        self._going: dict[Path, StoredEngine | None] = {}
+        """What the worker is still to close and to remove: nobody opens it any more."""
 
     def open(self, group: Group, view: LogView) -> tuple[Applier, Header | None]:
-        """See `States.open`."""
+        """See `States.open`; raises DirectoryError when the files can't be opened."""
         number = group.group_id
-        for path in reversed(self._generations(number)):
-            if number in self._current:
-                shutil.rmtree(path)
-                continue
-            why = damage_noted(path)
-            if why:
-                raise DamagedError(why)
-            engine = StoredEngine(self._open_store(path), self._memory_bytes)
-            if engine.checkpoint is None:  # it was not filled to its end
-                engine.close()
-                shutil.rmtree(path)
-            else:
-                self._current[number] = path, engine
-        if number not in self._current:
-            self._current[number] = self._new(number)
-            return self._empty(group, view, self._current[number][1]), None
+        try:
+            for path in reversed(self._generations(number)):
+                if number in self._current:
+                    self._remove(path)
+                else:
+                    self._find(number, path)
+            if number not in self._current:
+                self._current[number] = self._new(number)
+                return self._empty(group, view, self._current[number][1]), None
+        except OSError as error:
+            raise DirectoryError(
+                f"The keys of group {number} in {self._path} can't be opened: {error.strerror or error}."
+            ) from error
         return resume(self._current[number][1], slots_of(group), view)
 
+    def _find(self, number: int, path: Path) -> None:
+        """Open a generation, unless it was not filled to its end."""
+        why = damage_noted(path)
+        if why:
+            raise DamagedError(why)
+        engine = self._opened(path)
+        if engine.checkpoint is None:
+            engine.close()
+            self._remove(path)
+        else:
+            self._current[number] = path, engine
+
     def fresh(self, group: Group, view: LogView) -> Applier:
-        """See `States.fresh`."""
+        """See `States.fresh`; raises OSError."""
         number = group.group_id
-        self._remove(self._coming.pop(number, None))
+        self.abandon(number)
         self._coming[number] = self._new(number)
         return self._empty(group, view, self._coming[number][1])
 
     def adopt(self, group: int) -> None:
         """See `States.adopt`."""
-        self._remove(self._current.pop(group, None))
+        self._close(self._current.pop(group, None))
         self._current[group] = self._coming.pop(group)
+
+    def abandon(self, group: int) -> None:
+        """See `States.abandon`."""
+        self._close(self._coming.pop(group, None))
 
     def drop(self, group: int) -> None:
         """See `States.drop`."""
-        for kept in (self._current, self._coming):
-            self._remove(kept.pop(group, None))
+        self._close(self._current.pop(group, None))
+        self.abandon(group)
         for path in self._generations(group):
-            self._worker.submit(lambda path=path: shutil.rmtree(path, ignore_errors=True), _told)  # type: ignore[misc]
+            self._remove(path)
 
     def close(self) -> None:
-        """Close all engines; no worker uses them any more."""
-        for kept in (self._current, self._coming):
-            for _path, engine in kept.values():
+        """See `States.close`."""
+        known = [*self._current.values(), *self._coming.values(), *self._going.items()]
+        for _path, engine in known:
+            if engine is not None:
                 engine.close()
+        for kept in (self._current, self._coming, self._going):
             kept.clear()
 
     def _empty(self, group: Group, view: LogView, engine: StoredEngine) -> Applier:
         return Applier(Keyspace(engine, slots_of(group), (0, 0, 0)), view)
 
     def _generations(self, group: int) -> list[Path]:
-        path = self._path / str(group)
-        return sorted(path.iterdir(), key=lambda each: int(each.name)) if path.exists() else []
+        """All of a group that are not on their way out, the oldest first."""
+        return [path for path in generations(self._path, group) if path not in self._going]
 
     def _new(self, group: int) -> tuple[Path, StoredEngine]:
-        names = [int(path.name) for path in self._generations(group)]
+        names = [int(path.name) for path in generations(self._path, group)]
         path = self._path / str(group) / str(max(names, default=0) + 1)
         path.mkdir(parents=True)
-        return path, StoredEngine(self._open_store(path), self._memory_bytes)
+        engine = self._opened(path)
+        self._worker.submit(lambda: _sync_way(path, self._path.parent), _told)
+        return path, engine
 
-    def _remove(self, known: tuple[Path, StoredEngine] | None) -> None:
-        if known is None:
-            return
-        path, engine = known
+    def _opened(self, path: Path) -> StoredEngine:
+        store = self._open_store(path)
+        try:
+            return StoredEngine(store, self._memory_bytes)
+        except BaseException:
+            store.close()
+            raise
 
+    def _close(self, known: tuple[Path, StoredEngine] | None) -> None:
+        if known is not None:
+            path, engine = known
+            engine.release()
+            self._remove(path, engine)
+
+    def _remove(self, path: Path, engine: StoredEngine | None = None) -> None:
         def remove() -> None:
-            engine.close()
+            if engine is not None:
+                engine.close()
             shutil.rmtree(path, ignore_errors=True)
 
-        engine.release()
-        self._worker.submit(remove, _told)
+        def removed(error: OSError | None) -> None:
+            self._going.pop(path, None)
+            _told(error)
+
+        self._going[path] = engine
+        self._worker.submit(remove, removed)
+
+
+def generations(path: Path, group: int) -> list[Path]:
+    """Return the directories of a group's generations below an engine's, the oldest first."""
+    below = path / str(group)
+    return sorted(below.iterdir(), key=lambda each: int(each.name)) if below.exists() else []
+
+
+def _sync_way(path: Path, top: Path) -> None:
+    """Make a new directory durable: its files, and its name in all above it."""
+    while True:
+        sync(path)
+        if path == top or not path.is_relative_to(top):
+            return
+        path = path.parent
 
 
 def _told(error: OSError | None) -> None:
