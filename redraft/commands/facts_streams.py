@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from redraft.commands import streamclaims, streamgroups, streaminfo, streams
+from redraft.commands import streamclaims, streamgroups, streaminfo, streamread, streams
 from redraft.commands.command import Command, row
-from redraft.commands.keyspec import behind
 
 _stream = partial(row, group="stream", since="5.0.0")
 _ONE = (1, 1, 1)
@@ -133,14 +132,14 @@ STREAMS: tuple[Command, ...] = (
     ),
     _stream(
         "xread", -4, "readonly blocking movablekeys",
-        key_specs=(behind(b"STREAMS", "RO access", start=1, share=2),),
+        key_specs=(streamread.XREAD_KEYS,),
         summary="Entries of streams that come after an ID",
         usage="[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
         complexity=_BY_REPLY, handler=streams.xread,
     ),
     _stream(
         "xreadgroup", -7, "write blocking movablekeys",
-        key_specs=(behind(b"STREAMS", "RO access", start=4, share=2),),
+        key_specs=(streamread.XREADGROUP_KEYS,),
         summary="Entries of streams that a group has not been given yet, or that are pending for a consumer",
         usage="GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] "
         "STREAMS key [key ...] id [id ...]",

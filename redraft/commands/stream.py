@@ -100,8 +100,8 @@ class Stream:
         return found[0][0] if found else MIN
 
     def was_deleted_from(self, entry_id: bytes) -> bool:
-        """Whether an entry with this ID or a higher one may have been deleted."""
-        return self.length > 0 and self.max_deleted != MIN and entry_id <= self.max_deleted
+        """Whether there may be gaps in what follows an ID: not by deleting what came before `first`."""
+        return self.length > 0 and self.max_deleted != MIN and max(self.first, entry_id) <= self.max_deleted
 
     def entries_up_to(self, entry_id: bytes) -> int:
         """Return how many entries were ever added up to an ID, UNKNOWN when that can't be told."""

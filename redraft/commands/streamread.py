@@ -1,15 +1,22 @@
 """What XREAD and XREADGROUP have in common: how they are called, and how they answer.
 
 XREADGROUP is XREAD for a consumer of a group, so both know each other's options and refuse them by name.
+BLOCK is read and checked; nothing here waits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from redraft.commands import arguments
 from redraft.commands.arguments import INT64_MAX
+from redraft.commands.keyspec import behind
 from redraft.commands.reply import NULL_ARRAY, SYNTAX, CommandError, array, bulk, mapping
+
+XREAD_KEYS: Final = behind(b"STREAMS", "RO access", start=1, share=2)
+XREADGROUP_KEYS: Final = behind(b"STREAMS", "RO access", start=4, share=2)
+"""Where the router looks for keys; what is read has to be found there."""
 
 
 @dataclass(slots=True)
@@ -26,13 +33,12 @@ class ReadRequest:
 
 def parse_read(args: list[bytes], now_ms: int) -> ReadRequest:
     """Return what an XREAD or XREADGROUP asks for; raises CommandError."""
-    name = args[0].lower()
-    grouped = name == b"xreadgroup"
+    grouped = args[0].lower() == b"xreadgroup"
     request, at = ReadRequest(), 1
     while at < len(args):
         option, left = args[at].lower(), len(args) - at - 1
         if option == b"streams" and left:
-            request.wanted = _wanted(name, args[at + 1 :])
+            request.wanted = _wanted(args, at, grouped=grouped)
             break
         if option == b"block" and left:
             _check_timeout(args[at + 1], now_ms)
@@ -58,13 +64,18 @@ def parse_read(args: list[bytes], now_ms: int) -> ReadRequest:
     return request
 
 
-def _wanted(name: bytes, words: list[bytes]) -> list[tuple[bytes, bytes]]:
+def _wanted(args: list[bytes], at: int, *, grouped: bool) -> list[tuple[bytes, bytes]]:
+    """Return keys and IDs behind the word that stands there; raises CommandError."""
+    words = args[at + 1 :]
     half, odd = divmod(len(words), 2)
     if odd:
         raise CommandError(
             b"ERR Unbalanced '%b' list of streams: for each stream key an ID or '%b' must be specified."
-            % (name, b">" if name == b"xreadgroup" else b"$")
+            % (args[0].lower(), b">" if grouped else b"$")
         )
+    keys = (XREADGROUP_KEYS if grouped else XREAD_KEYS).find(args)
+    if not keys or keys[0] != at + 1:  # the request went where other words are keys
+        raise CommandError(SYNTAX)
     return list(zip(words[:half], words[half:], strict=True))
 
 
