@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands.oracle import Oracle, compare, context, execute_one, generated, requests_of
+from tests.commands.oracle import (
+    Oracle,
+    compare,
+    context,
+    execute_one,
+    generated,
+    requests_of,
+    without_small_sets,
+)
 from tests.commands.strategies import ANY_KEY, KEYS, joined, options, request
 
 LONG = "x" * 65
@@ -93,15 +99,10 @@ REQUESTS = st.one_of(
 )  # fmt: skip
 
 
-def known(request: Sequence[bytes], reply: bytes) -> bytes:
-    """Redis 7.0 has no small sets of anything but integers: listpack came with 7.2."""
-    return reply.replace(b"$8\r\nlistpack", b"$9\r\nhashtable") if request[0] == b"OBJECT" else reply
-
-
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_set_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) -> None:
     """Every reply of the script is Redis's."""
-    compare(oracle, requests_of(SCRIPTS[name]), proto, known)
+    compare(oracle, requests_of(SCRIPTS[name]), proto, without_small_sets)
 
 
 @generated
@@ -110,7 +111,7 @@ def test_generated_set_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:
     """Whatever the sequence, every reply is Redis's."""
-    compare(oracle, requests, proto, known)
+    compare(oracle, requests, proto, without_small_sets)
 
 
 ENCODINGS: dict[str, tuple[str, str]] = {
