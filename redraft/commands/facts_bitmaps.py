@@ -6,6 +6,7 @@ from functools import partial
 
 from redraft.commands import bitfield, bitmaps
 from redraft.commands.command import Command, row
+from redraft.commands.keyspec import plain, single
 
 _bitmap = partial(row, group="bitmap")
 _ONE = (1, 1, 1)
@@ -32,7 +33,8 @@ BITMAPS: tuple[Command, ...] = (
         handler=bitmaps.bitpos,
     ),
     _bitmap(
-        "bitop", -4, "write denyoom", (2, -1, 1), "OW update/RO access",
+        "bitop", -4, "write denyoom", (2, -1, 1),
+        key_specs=(single(2, "OW update"), *plain((3, -1, 1), "RO access")),
         since="2.6.0", summary="Combine the bits of values", usage="<AND|OR|XOR|NOT> destkey key [key ...]",
         complexity="O(N), N being the length of the longest value", handler=bitmaps.bitop,
     ),

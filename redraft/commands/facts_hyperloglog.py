@@ -6,6 +6,7 @@ from functools import partial
 
 from redraft.commands import hyperloglog
 from redraft.commands.command import Command, row
+from redraft.commands.keyspec import plain, single
 
 _hyperloglog = partial(row, group="hyperloglog")
 
@@ -21,7 +22,8 @@ HYPERLOGLOGS: tuple[Command, ...] = (
         usage="key [key ...]", complexity="O(N), N being the number of keys", handler=hyperloglog.pfcount,
     ),
     _hyperloglog(
-        "pfmerge", -2, "write denyoom", (1, -1, 1), "RW access insert/RO access",
+        "pfmerge", -2, "write denyoom", (1, -1, 1),
+        key_specs=(single(1, "RW access insert"), *plain((2, -1, 1), "RO access")),
         since="2.8.9", summary="Make a HyperLogLog count what others have counted",
         usage="destkey [sourcekey [sourcekey ...]]", complexity="O(N), N being the number of keys",
         handler=hyperloglog.pfmerge,

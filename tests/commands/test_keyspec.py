@@ -6,6 +6,8 @@ import pytest
 
 from redraft.commands.command import row
 from redraft.commands.keyspec import Found, KeySpec, behind, counted, plain, searched, single
+from redraft.commands.table import BY_NAME
+from tests.commands.oracle import Oracle
 
 
 def found(spec: KeySpec, line: str) -> Found:
@@ -81,3 +83,19 @@ def test_movable_keys_are_found_by_all_specifications() -> None:
     assert command.routing_keys == (0, 0, 0)
     assert command.find_keys([b"zunionstore", b"d", b"2", b"a", b"b", b"c"]) == [1, 3, 4, 5]
     assert command.find_keys([b"zunionstore", b"d", b"x", b"a", b"b", b"c"]) == [1, 5]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "BITOP AND d a b c", "PFMERGE d a b", "RENAME a b", "MSET a 1 b 2", "SMOVE a b m",
+        "SINTERSTORE d a b c", "SINTERCARD 2 a b LIMIT 1", "ZRANGESTORE d a 0 1", "ZUNIONSTORE d 2 a b",
+        "ZINTER 2 a b WITHSCORES", "ZMPOP 2 a b MIN", "LMOVE a b LEFT LEFT",
+    ],
+)  # fmt: skip
+def test_keys_are_those_of_command_getkeys(oracle: Oracle, line: str) -> None:
+    """All of them, the sources of what is stored as well."""
+    words = [word.encode() for word in line.split()]
+    oracle.reset(2)
+    theirs = oracle.ask([b"COMMAND", b"GETKEYS", *words]).split(b"\r\n")[2::2]
+    assert [words[at] for at in BY_NAME[words[0].lower()].find_keys(words)] == theirs
