@@ -17,6 +17,7 @@ from redraft.commands.context import Context
 from redraft.commands.stream import Stream
 from redraft.commands.streamgroup import groups_of
 from redraft.commands.streamid import MIN
+from redraft.commands.table import BY_NAME
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, requests_of, run
 from tests.commands.strategies import ANY_KEY, joined, options, request, word
 
@@ -378,6 +379,22 @@ def test_words_of_redis_7_2() -> None:
         unbalanced % (b"xread", b"$"), unbalanced % (b"xreadgroup", b">"),
         b"-ERR timeout is out of range\r\n",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "keys"),
+    [
+        ("XREAD STREAMS a b 0 0", [b"a", b"b"]),
+        ("XREAD COUNT 1 BLOCK 0 streams a 0", [b"a"]),
+        ("XREADGROUP GROUP g c NOACK STREAMS a b > >", [b"a", b"b"]),
+        ("XREADGROUP GROUP STREAMS STREAMS STREAMS STREAMS >", [b"STREAMS"]),
+        ("XREAD COUNT 1 a 0", []),
+    ],
+)
+def test_the_router_finds_the_keys_behind_streams(request_: str, keys: list[bytes]) -> None:
+    """The first half of what follows."""
+    (words,) = requests_of(request_)
+    assert [words[at] for at in BY_NAME[words[0].lower()].find_keys(words)] == keys
 
 
 def test_a_consumer_called_streams_comes_first_or_is_refused() -> None:
