@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from redraft.base.errors import DirectoryError
+from redraft.base.errors import DamagedError, DirectoryError
 from redraft.node.bootstrap import configuration_of, roster_of
+from redraft.node.conversion import checkpoints
 from redraft.node.identity import IDENTITY, DataDirectory
 from redraft.node.recovering import Found, examine, recover
+from redraft.snapshot.format import Header
 from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Worker
 from redraft.transport.handshake import Stage
@@ -44,13 +46,24 @@ def recover_command(path: Path, show: bool, lose_groups: bool, yes: bool) -> Non
         with closing(Log.open(directory.log_path)) as log, closing(Worker(threaded=False)) as worker:
             store = Store(directory.snapshots_path, SystemFiles(), worker)
             first = configuration_of(directory.identity)
-            found = examine(directory, first, roster_of(directory).topology, log, store)
+            left = _checkpoints(directory)
+            found = examine(directory, first, roster_of(directory).topology, log, store, left)
             _show(found)
             if show:
                 return
             _agree(found, lose_groups=lose_groups, yes=yes)
             cluster_id = recover(directory, found, log)
     click.echo(f"node {found.node_id} is now cluster {cluster_id[:12]}: start it as before")
+
+
+def _checkpoints(directory: DataDirectory) -> dict[int, Header]:
+    """What engines on disk have of the node's groups."""
+    try:
+        return checkpoints(directory.engine_path)
+    except DamagedError as error:
+        raise DamagedError(f"{error} Recover another node of the cluster.") from error
+    except OSError as error:
+        raise DirectoryError(f"{directory.engine_path} can't be read: {error.strerror or error}.") from error
 
 
 def _show(found: Found) -> None:

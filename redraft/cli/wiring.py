@@ -19,10 +19,10 @@ import trio
 from redraft.base.address import Address
 from redraft.base.config import Config
 from redraft.base.errors import DirectoryError, RemovedError
-from redraft.engine.btree import BTreeStore
-from redraft.engine.rocks import RocksStore
+from redraft.engine.kinds import opener
 from redraft.node.bootstrap import Bootstrap, Configuration
 from redraft.node.clock import SystemClock
+from redraft.node.conversion import convert
 from redraft.node.driver import Driver
 from redraft.node.founding import form
 from redraft.node.identity import DataDirectory
@@ -68,6 +68,8 @@ async def serve(config: Config, stop: trio.Event) -> None:
             await nursery.start(peers.listen, config.host, config.peer_port)
             configuration = await _unless(stop, bootstrap, peers, config.join)
             if configuration is not None:
+                await _take_over(config, directory, stop)
+            if configuration is not None and not stop.is_set():
                 store = Store(directory.snapshots_path, SystemFiles(), worker)
                 states = _states(config, directory.engine_path, worker)
                 behind_worker.callback(states.close)
@@ -156,9 +158,18 @@ def _states(config: Config, path: Path, worker: Worker) -> States:
     """Where the node's replicas have their states, by the engine it is configured for."""
     if config.engine == "hash":
         return MemoryStates()
-    open_store = BTreeStore if config.engine == "btree" else partial(RocksStore, pause=partial(time.sleep, 0))
-    memory_bytes = config.engine_memory_bytes
-    return DiskStates(path / config.engine, open_store, worker, memory_bytes=memory_bytes)
+    open_store = opener(config.engine, pause=partial(time.sleep, 0))
+    return DiskStates(path / config.engine, open_store, worker, memory_bytes=config.engine_memory_bytes)
+
+
+async def _take_over(config: Config, directory: DataDirectory, stop: trio.Event) -> None:
+    """Make snapshots of what the engines that the node was started with before have left."""
+    with closing(Worker(threaded=False)) as worker:
+        store = Store(directory.snapshots_path, SystemFiles(), worker)
+        dropped = directory.dropped
+        await trio.to_thread.run_sync(
+            convert, directory.engine_path, config.engine, store, dropped, stop.is_set
+        )
 
 
 async def _run(

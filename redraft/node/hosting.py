@@ -109,8 +109,7 @@ class Hosting:
             return self._begin_again(group, view)
         if header is not None:
             configuration = Configuration.decode(header.configuration)
-            if view.last_index < header.index or _term(view, header.index) not in {0, header.term}:
-                view.restore(header.index, header.term)  # it was installed, and the log not yet cut to it
+            put_behind(view, header)
         # A restarted node forgot whom it promised a lease: it votes for nobody while one may last.
         alone = configuration.nodes == (self._node.node_id,) and not view.configurations()
         return self._replica(group, applier, configuration, waits=not (first_start or alone))
@@ -233,6 +232,16 @@ class Hosting:
             vouched_ms=partial(_vouched_ms, self._node, group.group_id),
         )
         return Replica(group, raft, applier, lambda: self._rng.getrandbits(64))
+
+
+def put_behind(view: LogView, header: Header) -> None:
+    """Let a log begin behind a state where it does not hold the state's last entry.
+
+    The state was installed, and the log not yet cut to it; or the entry was committed by others, applied here
+    and in a checkpoint before it was durable here.
+    """
+    if view.last_index < header.index or _term(view, header.index) not in {0, header.term}:
+        view.restore(header.index, header.term)
 
 
 def _term(view: LogView, index: int) -> int:

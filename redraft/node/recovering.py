@@ -13,6 +13,7 @@ Invariant: what is appended is appended to all groups before the new id is saved
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -21,10 +22,12 @@ from redraft.base.errors import DamagedError, DirectoryError
 from redraft.control.applier import encode_request
 from redraft.control.topology import TOPOLOGY_GROUP, Recover, Topology
 from redraft.node.bootstrap import Configuration
+from redraft.node.hosting import put_behind
 from redraft.node.identity import DataDirectory
 from redraft.raft.configuration import Configuration as Voters
 from redraft.raft.types import Entry, EntryKind, HardState
 from redraft.replica.part import decode_header, encode_part, encode_payload, mark
+from redraft.snapshot.format import Header
 from redraft.snapshot.store import Store
 from redraft.wal.group import GroupLog
 from redraft.wal.log import Log
@@ -46,19 +49,23 @@ class Found:
 
 
 def examine(
-    directory: DataDirectory, first: Configuration, topology: Topology, log: Log, store: Store
+    directory: DataDirectory,
+    first: Configuration,
+    topology: Topology,
+    log: Log,
+    store: Store,
+    checkpoints: Mapping[int, Header],
 ) -> Found:
-    """See what there is, and put each log behind its snapshot, as a start would.
+    """See what there is, and put each log behind its state on disk, as a start would.
 
-    `topology` is the newest the node has seen.  Raises DirectoryError or DamagedError when the node can't be
-    made a cluster.
+    `topology` is the newest the node has seen; `checkpoints` is what its engines have on disk, by group.
+    Raises DirectoryError or DamagedError when the node can't be made a cluster.
     """
     for group in (TOPOLOGY_GROUP, *(each.group_id for each in topology.groups)):
         if group in store.damaged:
             raise DamagedError(f"{store.damaged[group]}. Recover another node of the cluster.")
-        snapshot, view = store.newest.get(group), log.group(group)
-        if snapshot is not None and view.last_index < snapshot.header.index:
-            view.restore(snapshot.header.index, snapshot.header.term)
+        if group not in directory.dropped:
+            _fit(log.group(group), group, store, checkpoints.get(group), directory)
     if log.group(TOPOLOGY_GROUP).last_index < topology.epoch and topology.epoch > 1:
         raise DirectoryError(
             f"The node in {directory.path} has not heard all of its cluster's topology: recover another one."
@@ -75,6 +82,23 @@ def examine(
     known_ms = snapshot.header.clock_ms if snapshot is not None else 0
     clock_ms = max(known_ms, _clock_ms(log.group(TOPOLOGY_GROUP)))
     return Found(first.node_id, first.cluster_id, held, lacking, clock_ms)
+
+
+def _fit(
+    view: GroupLog, group: int, store: Store, checkpoint: Header | None, directory: DataDirectory
+) -> None:
+    states = [] if checkpoint is None else [checkpoint]
+    if group in store.newest:
+        states.append(store.newest[group].header)
+    known = max((header.index for header in states), default=0)
+    if view.first_index > known + 1:
+        raise DamagedError(
+            f"The log of group {group} begins with entry {view.first_index}, its state in {directory.path} "
+            f"ends with entry {known}: what is between is missing. Recover another node of the cluster."
+        )
+    for header in states:
+        if header.index == known:
+            put_behind(view, header)
 
 
 def _clock_ms(view: GroupLog) -> int:

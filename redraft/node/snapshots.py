@@ -306,6 +306,14 @@ class Snapshots:
             self._uncut.add(group)
         if index >= raft_log.first_index:
             raft_log.compact(index)
+        newest = self._store.newest.get(group)
+        if (
+            newest is not None
+            and newest.index + 1 < raft_log.first_index
+            and replica.applier.keyspace.engine.on_disk
+            and pinned is None
+        ):
+            self._store.drop(group)  # no follower could go on behind it, and the engine does not need it
 
     def _covered(self, replica: Replica) -> int:
         """The index up to which a replica's own needs let its log be cut."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.capture import Run
-from redraft.engine.interface import Durable
+from redraft.engine.interface import Durable, Engine
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.snapshot.format import Decoder, Encoder, End, Header, Item, Modified, SessionState
@@ -33,19 +33,27 @@ class Making:
 
         With an engine on disk it is the state of the newest checkpoint, which has to be written just before.
         """
-        self._engine = applier.keyspace.engine
-        if isinstance(self._engine, Durable):
-            checkpoint = self._engine.checkpoint
-            assert checkpoint is not None
-            items = _decoded(checkpoint)
+        engine = applier.keyspace.engine
+        if isinstance(engine, Durable):
+            self._begin(engine, _checkpoint_items(engine))
         else:
-            items = _beside_keys(applier, group, term, configuration)
+            self._begin(engine, _beside_keys(applier, group, term, configuration))
+
+    @classmethod
+    def of_checkpoint(cls, engine: Durable) -> Making:
+        """Fix the state that an engine on disk has as of its newest checkpoint."""
+        making = cls.__new__(cls)
+        making._begin(engine, _checkpoint_items(engine))
+        return making
+
+    def _begin(self, engine: Engine, items: list[Item]) -> None:
         header = items[0]
         assert isinstance(header, Header)
         self.header = header
         self.finished = False
         """Whether `step` has returned all blocks."""
-        self._captured = self._engine.capture()
+        self._engine = engine
+        self._captured = engine.capture()
         self._held = True
         self._encoder = Encoder()
         self._coming = self._encoder.items(items)
@@ -149,6 +157,19 @@ def _beside_keys(applier: Applier, group: int, term: int, configuration: bytes) 
 
 def _decoded(checkpoint: bytes) -> list[Item]:
     return list(Decoder().feed(checkpoint[_COUNTS.size :]))
+
+
+def _checkpoint_items(engine: Durable) -> list[Item]:
+    checkpoint = engine.checkpoint
+    assert checkpoint is not None
+    return _decoded(checkpoint)
+
+
+def header_of(checkpoint: bytes) -> Header:
+    """Return of when a checkpoint is."""
+    header = _decoded(checkpoint)[0]
+    assert isinstance(header, Header)
+    return header
 
 
 def checkpoint_of(applier: Applier, group: int, term: int, configuration: bytes) -> bytes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from redraft.base.errors import DamagedError, DirectoryError
 from redraft.control.applier import reason_of
 from redraft.control.topology import Place
 from redraft.engine.btree import BTreeStore
@@ -18,11 +19,14 @@ from redraft.engine.record import collection_id
 from redraft.engine.rocks import RocksStore
 from redraft.engine.stored import StoredEngine
 from redraft.engine.stores import Store, Write
+from redraft.node.conversion import SUFFIX_DAMAGED, convert
+from redraft.node.node import Node
 from redraft.node.states import DiskStates, MemoryStates, States
 from redraft.raft.configuration import Configuration
 from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.snapshotting import checkpoint_of
+from redraft.snapshot.store import Store as SnapshotStore
 from redraft.snapshot.worker import Worker
 from redraft.topology.cluster_map import Group
 from tests.node.bottle import Cluster
@@ -50,7 +54,7 @@ class Mixed(Cluster):
         super().__post_init__()
 
     def states(self, number: int, worker: Worker) -> States:
-        kind = self.engines[(number - 1) % len(self.engines)]
+        kind = self.engine_of(number)
         if kind == "hash":
             return MemoryStates()
 
@@ -68,6 +72,16 @@ class Mixed(Cluster):
         path = self.path / f"{number}" / kind
         self.kept[number] = DiskStates(path, open_store, worker, memory_bytes=self.config.engine_memory_bytes)
         return self.kept[number]
+
+    def engine_of(self, number: int) -> str:
+        return self.engines[(number - 1) % len(self.engines)]
+
+    def boot(self, number: int) -> Node:
+        with closing(Worker(threaded=False)) as worker:
+            store = SnapshotStore(Path("/snapshots"), self.snapshot_files[number], worker)
+            dropped = self.memories[number].dropped
+            convert(self.path / f"{number}", self.engine_of(number), store, dropped)
+        return super().boot(number)
 
     def crash(self, number: int) -> None:
         super().crash(number)
@@ -453,3 +467,124 @@ def test_engine_on_disk_is_cleaned_while_nothing_else_is_to_do(made: Make) -> No
     assert len(list(view.range(b"", b"\xff"))) == 1
     view.close()
     assert cluster.nodes[1].idle
+
+
+# ---- another engine than before ----
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_node_started_with_another_engine_keeps_what_it_has(made: Make, size: int, seed: int) -> None:
+    """From memory to disk and back, from one disk to another; alone too, where nobody could fill it."""
+    rng = random.Random(seed)
+    cluster = made(seed, "hash", size=size)
+    cluster.elect()
+    for engine in ("btree", "rocksdb", "hash", "rocksdb", "btree", "hash"):
+        before = cluster.disks[1].group(1).first_index
+        while cluster.disks[1].group(1).first_index == before:
+            write(cluster, rng, 5)
+        held = check_equal(cluster)
+        cluster.run(1000)
+        for number in list(cluster.nodes):
+            cluster.crash(number)
+        cluster.engines = (engine,)
+        for number in cluster.disks:
+            cluster.start(number)
+            kinds = [path.name for path in (cluster.path / f"{number}").iterdir() if list(path.iterdir())]
+            assert kinds == [engine] * (engine != "hash"), "what the other one had is gone"
+        replica = cluster.nodes[1].replicas[1]
+        assert replica.applier.applied_index > 0, "it begins with its own state, not with nothing"
+        assert not replica.raft.is_blank
+        cluster.elect()
+        found = check_equal(cluster)
+        lasting = {key for key, (record, _) in held.items() if record[:1] != b"T"}
+        assert {key: found[key] for key in lasting} == {key: held[key] for key in lasting}
+
+
+def test_snapshot_that_an_engine_on_disk_was_begun_with_goes_when_it_is_of_no_use(made: Make) -> None:
+    """It takes as much room as the keys: once the log begins behind it nobody can go on from it."""
+    rng = random.Random(1)
+    cluster = made(1, "hash", size=1)
+    cluster.elect()
+    while not cluster.disks[1].group(1).first_index > 1:
+        write(cluster, rng, 5)
+    cluster.run(1000)
+    cluster.crash(1)
+    cluster.engines = ("btree",)
+
+    def files() -> list[str]:
+        names = cluster.snapshot_files[1].names(Path("/snapshots"))
+        return [name for name in names if name.startswith("00001-")]
+
+    cluster.start(1)
+    assert files()
+    cluster.elect()
+    for _ in range(100):
+        write(cluster, rng, 5)
+        if not files():
+            break
+    assert not files()
+    held = check_equal(cluster)
+    cluster.crash(1)
+    cluster.start(1)
+    cluster.elect()
+    assert check_equal(cluster).keys() <= held.keys()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_damaged_state_of_another_engine_is_told_and_set_aside(
+    made: Make, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With peers the node is filled again; alone it does not start as if it had nothing."""
+    rng = random.Random(1)
+    cluster = made(1, "btree", size=size)
+    cluster.elect()
+    while not cluster.disks[1].group(1).first_index > 1:
+        write(cluster, rng, 5)
+    cluster.run(1000)
+    cluster.crash(1)
+    (path,) = (cluster.path / "1" / "btree" / "1").iterdir()
+    (path / "damaged").write_text("it is damaged.\n")
+    cluster.engines = ("rocksdb", "btree", "btree")
+    if size == 1:
+        with pytest.raises(DamagedError, match="what is between is missing"):
+            cluster.start(1)
+    else:
+        cluster.start(1)
+        assert check_equal(cluster)
+    assert "it is damaged. What engine btree had of group 1 is lost" in caplog.text
+    assert (cluster.path / "1" / "btree" / f"1{SUFFIX_DAMAGED}").exists()
+
+
+def test_conversion_without_room_leaves_all_as_it_is(made: Make) -> None:
+    """The node does not start, says why, and what it has is still there for the engine before."""
+    rng = random.Random(1)
+    cluster = made(1, "btree", size=1)
+    cluster.elect()
+    while not cluster.disks[1].group(1).first_index > 1:
+        write(cluster, rng, 5)
+    held = check_equal(cluster)
+    cluster.crash(1)
+    cluster.engines = ("hash",)
+    files = cluster.snapshot_files[1]
+    failing = Full(files)
+    cluster.snapshot_files[1] = failing  # type: ignore[assignment]
+    with pytest.raises(DirectoryError, match=r"No space left.*start with --engine btree again"):
+        cluster.start(1)
+    cluster.snapshot_files[1] = files
+    cluster.start(1)
+    cluster.elect()
+    assert check_equal(cluster).keys() <= held.keys()
+
+
+class Full:
+    """Files that can't be written."""
+
+    def __init__(self, files: object) -> None:
+        self._files = files
+
+    def write(self, *_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._files, name)

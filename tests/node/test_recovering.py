@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,13 +13,21 @@ import pytest
 
 from redraft.base.address import Address
 from redraft.cli.main import INTERRUPTED, run
+from redraft.commands.keyspace import Keyspace
 from redraft.control.applier import TopologyApplier, encode_request
 from redraft.control.topology import Command, Join, Remove, apply
+from redraft.engine.kinds import opener
+from redraft.engine.stored import StoredEngine
 from redraft.node.bootstrap import Bootstrap, configuration_of
+from redraft.node.hosting import put_behind
 from redraft.node.identity import DataDirectory
 from redraft.raft.configuration import Configuration
 from redraft.raft.types import Entry, EntryKind, HardState
+from redraft.replica.apply import Applier
 from redraft.replica.part import encode_part, encode_payload, mark
+from redraft.replica.snapshotting import checkpoint_of
+from redraft.snapshot.format import Header
+from redraft.wal.group import GroupLog
 from redraft.wal.log import Log
 
 ADDRESSES = [Address("127.0.0.1", port) for port in (7001, 7002, 7003)]
@@ -172,3 +181,65 @@ def test_recover_of_nothing_is_a_sentence(tmp_path: Path, capsys: pytest.Capture
     DataDirectory.open(tmp_path / "new").close()
     assert run(["recover", "--dir", str(tmp_path / "new")]) == 1
     assert "has never been part of a cluster" in capsys.readouterr().err
+
+
+def checkpointed(path: Path, kind: str, index: int, term: int) -> None:
+    """Leave what an engine on disk has of group 1 as of an entry."""
+    engine = StoredEngine(opener(kind)(path / "engine" / kind / "1" / "1"))
+    applier = Applier(Keyspace(engine, [1], (0, 0, 0)), NoLog())
+    applier.applied_index = index
+    engine.put(1, b"k", b"$1\r\nv\r\n")
+    engine.freeze(checkpoint_of(applier, 1, term, Configuration((1, 2, 3)).encode()))
+    engine.write_frozen()
+    engine.thaw()
+    engine.close()
+
+
+class NoLog(GroupLog):
+    """Asked nothing here."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", ["btree", "rocksdb"])
+def test_recover_goes_on_behind_what_an_engine_has_on_disk(
+    path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Entries that others committed are in a checkpoint here, and not in the log: that goes on behind them."""
+    log_entries(path, 1, [Entry(4, index, EntryKind.NOOP, b"") for index in (1, 2)], HardState(4, 1))
+    checkpointed(path, kind, 7, 5)
+    assert run(["recover", "--dir", str(path), "--yes"]) == 0
+    assert "group 1: entries up to 7\n" in capsys.readouterr().out
+    log, directory = recovered(path)
+    view = log.group(1)
+    assert (view.first_index, view.last_index, view.term(7)) == (8, 8, 5)
+    (entry,) = view.slice(8, 9, 0)
+    assert (entry.kind, entry.term) == (EntryKind.CONFIGURATION, 6)
+    put_behind(view, Header(1, 7, 5, b"", 0, 0))
+    assert view.last_index == 8, "the next start leaves it as it is"
+    log.close()
+    directory.close()
+
+
+@pytest.mark.parametrize("lost", ["removed", "damaged"])
+def test_recover_refuses_a_node_whose_engine_lost_what_the_log_begins_behind(
+    path: Path, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing that the log could be applied to: the node would not start."""
+    checkpointed(path, "btree", 7, 5)
+    log = Log.open(path / "log")
+    log.group(1).save(HardState(5, 1))
+    log.group(1).restore(7, 5)
+    log.flush()
+    log.sync()
+    log.close()
+    below = path / "engine" / "btree" / "1" / "1"
+    if lost == "removed":
+        shutil.rmtree(below)
+    else:
+        (below / "damaged").write_text("it is damaged.\n")
+    assert run(["recover", "--dir", str(path), "--yes"]) == 1
+    told = capsys.readouterr().err
+    assert ("what is between is missing" if lost == "removed" else "it is damaged") in told
+    assert "Recover another node" in told
