@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from redraft.engine.btree import BTreeStore
+from redraft.engine import kinds
 from redraft.engine.capture import WHOLE_KEYS_MAX
 from redraft.engine.hash import ORDER_KEPT_KEYS_MIN, HashEngine
 from redraft.engine.interface import POSITION_END, Engine, position
-from redraft.engine.rocks import RocksStore
 from redraft.engine.stored import StoredEngine
 
-ENGINES: dict[str, Callable[[Path], Engine]] = {
-    "hash": lambda _path: HashEngine(),
-    "btree": lambda path: StoredEngine(BTreeStore(path)),
-    "rocksdb": lambda path: StoredEngine(RocksStore(path)),
-}
+
+def maker(kind: str) -> Callable[[Path], Engine]:
+    """What makes an engine of a kind."""
+    if kind == "hash":
+        return lambda _path: HashEngine()
+    open_store = kinds.opener(kind)
+    return lambda path: StoredEngine(open_store(path))
+
+
+ENGINES = {kind: maker(kind) for kind in ("hash", *kinds.STORES)}
 
 
 def settled(engine: Engine) -> None:

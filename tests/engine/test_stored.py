@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from redraft.commands.keyspace import Keyspace
-from redraft.engine.btree import BTreeStore
+from redraft.engine import kinds
 from redraft.engine.hash import HashEngine
 from redraft.engine.record import Head, collection_body, expiring, string_body
-from redraft.engine.rocks import RocksStore
 from redraft.engine.stored import CHECKPOINT, DUE, JUNK, STATE, StoredEngine
 from redraft.engine.stores import Store
 
-STORES: dict[str, Callable[[Path], Store]] = {"btree": BTreeStore, "rocksdb": RocksStore}
+STORES: dict[str, Callable[[Path], Store]] = {kind: kinds.opener(kind) for kind in kinds.STORES}
 SLOTS = (1, 2, 3)
 OpenStore = Callable[[], Store]
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from redraft.engine import btree
+from redraft.base.config import SETTING_BY_NAME
+from redraft.engine import btree, kinds
 from redraft.engine.btree import DATA, PLAIN_BYTES_MAX, BTreeStore
 from redraft.engine.rocks import RocksStore
 from redraft.engine.stores import Store, StoreDamagedError, damage_noted
 
-STORES: dict[str, Callable[[Path], Store]] = {"btree": BTreeStore, "rocksdb": RocksStore}
+STORES: dict[str, Callable[[Path], Store]] = {kind: kinds.opener(kind) for kind in kinds.STORES}
 END = b"\xff" * 600
 
 
@@ -32,6 +33,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 def path(tmp_path: Path) -> Path:
     """A directory for a store."""
     return tmp_path / "store"
+
+
+def test_setting_names_every_engine_there_is() -> None:
+    """What can be chosen is what there is."""
+    assert SETTING_BY_NAME["engine"].choices == ("hash", *kinds.STORES)
 
 
 def written(store: Store, items: dict[bytes, bytes | None]) -> None:

@@ -14,9 +14,8 @@ import pytest
 from redraft.base.errors import DamagedError, DirectoryError
 from redraft.control.applier import reason_of
 from redraft.control.topology import Place
-from redraft.engine.btree import BTreeStore
+from redraft.engine import kinds
 from redraft.engine.record import collection_id
-from redraft.engine.rocks import RocksStore
 from redraft.engine.stored import StoredEngine
 from redraft.engine.stores import Store, Write
 from redraft.node.conversion import SUFFIX_DAMAGED, convert
@@ -36,7 +35,7 @@ SETTINGS = {
     "log_tail_bytes": 8 * 1024,
     "engine_memory_bytes": 64 * 1024,
 }
-OPEN: dict[str, Callable[[Path], Store]] = {"btree": BTreeStore, "rocksdb": RocksStore}
+OPEN: dict[str, Callable[[Path], Store]] = {kind: kinds.opener(kind) for kind in kinds.STORES}
 VALUE = 400
 
 

@@ -206,7 +206,7 @@ class NoLog(GroupLog):
 def test_recover_goes_on_behind_what_an_engine_has_on_disk(
     path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Entries that others committed are in a checkpoint here, and not in the log: that goes on behind them."""
+    """Entries that others committed are in a checkpoint, and not in the log: that goes on behind them."""
     log_entries(path, 1, [Entry(4, index, EntryKind.NOOP, b"") for index in (1, 2)], HardState(4, 1))
     checkpointed(path, kind, 7, 5)
     assert run(["recover", "--dir", str(path), "--yes"]) == 0
