@@ -3,14 +3,20 @@
 One group on three nodes, filled; a follower is killed, more is written until the log it would need is
 compacted away, then it is started again.  What clients see at the leader (redis-benchmark, SET) is measured
 before, while the node is away, while it catches up, and after.
+
+All nodes share this machine, so a node that catches up takes a core from the leader and from the load.  What
+that alone costs is told by a process that does nothing but keep a core busy while the node is away.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -33,7 +39,7 @@ LATE_S = 300.0
 @click.option("--more", default=500_000, show_default=True, help="Keys written while it is away.")
 @click.option("--size", default=100, show_default=True, help="Bytes of a value.")
 @click.option("--log-bytes", default="16mb", show_default=True, help="snapshot_log_bytes of the nodes.")
-@click.option("--rate", default="64mb", show_default=True, help="snapshot_bytes_per_s of the nodes.")
+@click.option("--rate", default="32mb", show_default=True, help="snapshot_bytes_per_s of the nodes.")
 @click.option("--requests", default=20_000, show_default=True, help="SETs of one run of redis-benchmark.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write everything measured there.")
 @click.option("--dir", "parent", type=click.Path(path_type=Path), help="For the data; default: temporary.")
@@ -87,6 +93,8 @@ def main(
             fill_redis(port, more, size, first=keys)
             until(lambda: not making(port), "the snapshots are made")
             enter("one is away", [load() for _ in range(ROUNDS)])
+        with console.status("a busy process in its place"), busy():
+            enter("one is away, another process is busy", [load() for _ in range(ROUNDS)])
         with console.status("it comes back"):
             began = time.monotonic()
             cluster.restart(late, wait=False)
@@ -106,6 +114,16 @@ def main(
     parameters = {"keys": keys, "more": more, "size": size, "log_bytes": log_bytes, "rate": rate}
     write_json(json_path, {"machine": facts, "parameters": parameters, "took_s": took, "results": rows})
     console.print(table)
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """A process that takes a core."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def status(port: int) -> dict[str, object]:
