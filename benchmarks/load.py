@@ -25,6 +25,7 @@ WRITTEN_BYTES_MAX = (
 )  # of values by one run: a log that is not compacted keeps all of them, three times
 ETCD_CONNECTIONS_MAX = 1_000
 GRACE_S = 60.0
+SUITE_S = 900.0
 ETCD_SCRIPT = Path(__file__).with_name("etcd.lua")
 
 
@@ -95,6 +96,23 @@ def redis_load(port: int, case: Case, requests: int) -> Rate:
                 float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"]), requests
             )
     raise LoadError(f"redis-benchmark said nothing of {case}: {said}")
+
+
+def suite_load(
+    port: int, connections: int, pipeline: int, requests: int, keys: int, tests: str = ""
+) -> dict[str, Rate]:
+    """Run redis-benchmark's default suite, or some of its tests, and return the rate of each."""
+    command = ["redis-benchmark", "-h", HOST, "-p", port, "-c", connections, "-P", pipeline, "-n", requests]
+    command += ["-r", keys] if keys else []
+    command += ["-t", tests] if tests else []
+    said = _run([*map(str, command), "--csv"], SUITE_S)
+    return {
+        row["test"].split()[0]: Rate(
+            float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"]), requests
+        )
+        for row in csv.DictReader(io.StringIO(said))
+        if "needed" not in row["test"]
+    }
 
 
 def etcd_load(port: int, case: Case, seconds: float) -> Rate:

@@ -18,6 +18,7 @@ from benchmarks import machine
 from benchmarks.fill import fill_redis, key
 from benchmarks.results import write_json
 from benchmarks.systems import Redis, Redraft
+from redraft.engine.kinds import STORES
 from tests.cluster.harness import connect
 
 AOF = ("--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0")
@@ -27,9 +28,12 @@ AOF = ("--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percent
 @click.option("--keys", default=1_000_000, show_default=True)
 @click.option("--size", default=64, show_default=True, help="Bytes of a value.")
 @click.option("--groups", default=3, show_default=True)
+@click.option("--engines", default=",".join(("hash", *STORES)), show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write everything measured there.")
 @click.option("--dir", "parent", type=click.Path(path_type=Path), help="For the data; default: temporary.")
-def main(keys: int, size: int, groups: int, json_path: Path | None, parent: Path | None) -> None:
+def main(
+    keys: int, size: int, groups: int, engines: str, json_path: Path | None, parent: Path | None
+) -> None:
     """Time to serve after a clean stop and after kill -9."""
     console = machine.console()
     parent = parent or Path(tempfile.gettempdir())
@@ -53,15 +57,18 @@ def main(keys: int, size: int, groups: int, json_path: Path | None, parent: Path
             client.save()
         base.processes[0].command.extend(("--appendonly", "no"))
         enter("redis-server, snapshot", restart_redis(base, keys))
-    with console.status("redraft"), Redraft(parent, groups=groups) as ours:
-        cluster = ours.cluster
-        assert cluster is not None
-        enter("redraft, three nodes, empty", timed(cluster.start, cluster.stop), 0)
-        fill_redis(ours.port(0), keys, size)
-        enter("redraft, three nodes, clean stop", timed(cluster.start, cluster.stop))
-        check(ours.port(0), keys)
-        enter("redraft, three nodes, kill -9", timed(cluster.start, cluster.kill_all))
-        check(ours.port(0), keys)
+    for engine in engines.split(","):
+        flags = ("--engine", engine)
+        with console.status(f"redraft, {engine}"), Redraft(parent, groups=groups, flags=flags) as ours:
+            cluster = ours.cluster
+            assert cluster is not None
+            name = f"redraft, three nodes, {engine}"
+            enter(f"{name}, empty", timed(cluster.start, cluster.stop), 0)
+            fill_redis(ours.port(0), keys, size)
+            enter(f"{name}, clean stop", timed(cluster.start, cluster.stop))
+            check(ours.port(0), keys)
+            enter(f"{name}, kill -9", timed(cluster.start, cluster.kill_all))
+            check(ours.port(0), keys)
     write_json(json_path, {"machine": facts, "parameters": {"keys": keys, "size": size}, "results": rows})
     console.print(table)
 
