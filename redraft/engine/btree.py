@@ -30,6 +30,8 @@ MAP_BYTES: Final = 1 << 38
 """Of addresses, which cost nothing until they are used: no tree grows beyond."""
 
 DATA: Final = "data.mdb"
+NEW: Final = "new.mdb"
+"""A tree in the making."""
 UNSYNCED: Final = "unsynced"
 """A file that is there while a tree is filled without syncing."""
 
@@ -44,10 +46,24 @@ class BTreeStore:
         path.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._synced = True
-        if (path / UNSYNCED).exists():  # it was being filled, and may be anything after a power cut
-            for name in (DATA, "lock.mdb", UNSYNCED):
-                (path / name).unlink(missing_ok=True)
+        if (path / UNSYNCED).exists() or not (path / DATA).exists():
+            self._begin()
         self._open()
+
+    def _begin(self) -> None:
+        """Make an empty tree; in the place of one that was being filled, which may be anything by now.
+
+        LMDB does not sync a new tree, so it gets its name when it is durable.
+        """
+        new = self._path / NEW
+        new.unlink(missing_ok=True)
+        with _errors(self._path):
+            lmdb.open(str(new), subdir=False, lock=False, map_size=MAP_BYTES).close()
+        sync(new)
+        new.rename(self._path / DATA)
+        sync(self._path)
+        (self._path / UNSYNCED).unlink(missing_ok=True)
+        sync(self._path)
 
     def _open(self) -> None:
         with _errors(self._path):
