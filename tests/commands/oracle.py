@@ -1,8 +1,9 @@
-"""The oracle: a real redis-server, and our executor in the two ways it can run, side by side.
+"""The oracle: a real redis-server, and the comparison of its replies with those of our executors.
 
 Owns the server process, the raw connection to it and the comparison of replies byte for byte.
 Times differ between two machines by the moment of asking: replies to questions about time are
-compared with a tolerance, everything else exactly.
+compared with a tolerance, everything else exactly.  Our executors are compared with each other
+without any tolerance: replies, and what is left behind.
 """
 
 from __future__ import annotations
@@ -12,22 +13,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from redraft.commands.context import Context
 from redraft.commands.execute import execute_batch
-from redraft.commands.keyspace import Keyspace
-from redraft.engine.hash import HashEngine
-from redraft.topology.slots import SLOTS
+from tests.commands.executors import Executor, Outcome, Requests, encode, executed, new_context, sequenced
+from tests.commands.parameters import EXAMPLES, TIMEOUT_S
 
+STALL_MS = 30
+"""The shortest deadline in generated sequences is 100 ms."""
+TRIES = 3
 TOLERANCE = {b"ttl": 1, b"pttl": 2000, b"expiretime": 2, b"pexpiretime": 2000}
-
-
-def encode(words: Sequence[bytes]) -> bytes:
-    """Return a request."""
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 def read_reply(stream: BinaryIO) -> bytes:
@@ -44,9 +43,14 @@ def read_reply(stream: BinaryIO) -> bytes:
 
 
 class Oracle:
-    """A redis-server of its own, without persistence, and a connection to it."""
+    """A redis-server of its own, without persistence, a connection to it, and who is compared with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, executors: Sequence[Executor] = ()) -> None:
+        self.executors = executors
+        self.sequences = 0
+        """Compared so far."""
+        self.requests = 0
+        """In them."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -78,7 +82,9 @@ class Oracle:
             self.proto = proto
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the server; close the executors."""
+        for executor in self.executors:
+            executor.close()
         self._stream.close()
         self._socket.close()
         self._process.terminate()
@@ -87,50 +93,27 @@ class Oracle:
         self._process.stdout.close()
 
 
-class OutOfLine:
-    """A hash engine that is not known as one, so that every command goes to its handler."""
-
-    def __init__(self) -> None:
-        self._inner = HashEngine()
-        self.last_applied = 0
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
-
-
 def now_ms() -> int:
     """Return the time, which the oracle goes by."""
     return time.time_ns() // 1_000_000
 
 
 def context(*, fast: bool = True) -> Context:
-    """Return a context for an empty keyspace of all slots, set for writing."""
-    engine = HashEngine() if fast else OutOfLine()
-    ctx = Context(Keyspace(engine, range(SLOTS)))  # type: ignore[arg-type]
+    """Return a context for an empty keyspace of all slots, over a hash engine, set for writing."""
+    ctx = new_context(fast=fast)
     ctx.begin(now_ms=now_ms(), write=True)
     return ctx
 
 
-def run(ctx: Context, requests: Sequence[Sequence[bytes]], proto: int) -> list[bytes]:
+def run(ctx: Context, requests: Requests, proto: int) -> list[bytes]:
     """Execute requests as one batch; a handler that raised is a failure."""
     ctx.begin(now_ms=now_ms(), write=True)
-    replies = execute_batch(ctx, b"".join(map(encode, requests)), [(len(requests), proto)])
-    if ctx.bugs:
-        raise AssertionError(f"a handler raised in {requests!r}") from ctx.bugs[0]
-    return replies
+    return executed(ctx, requests, proto)
 
 
 def execute_one(ctx: Context, words: Sequence[bytes]) -> bytes:
     """Return the reply to one request, as `ctx` is set."""
     return execute_batch(ctx, encode(words), [(1, ctx.proto)])[0]
-
-
-def check_counts(keyspace: Keyspace) -> None:
-    """Assert that the keyspace's counts are those of a fresh look at the engine."""
-    fresh = Keyspace(keyspace.engine, keyspace.slots)
-    for name in ("key_count", "expiring_count", "data_bytes"):
-        assert getattr(keyspace, name) == getattr(fresh, name), name
-    assert not keyspace.journal
 
 
 def _same(name: bytes, ours: bytes, theirs: bytes) -> bool:
@@ -176,24 +159,56 @@ def without_small_sets(request: Sequence[bytes], reply: bytes) -> bytes:
 
 def compare(
     oracle: Oracle,
-    requests: Sequence[Sequence[bytes]],
+    requests: Requests,
     proto: int,
     known: Known = lambda _request, reply: reply,
 ) -> None:
-    """Send requests to the oracle and to both executors; every reply, made `known`, has to be the same."""
-    oracle.reset(proto)
-    theirs = [oracle.ask(request) for request in requests]
-    for fast in (True, False):
-        ctx = context(fast=fast)
-        for number, (our, their) in enumerate(zip(run(ctx, requests, proto), theirs, strict=True)):
-            request = requests[number]
-            name = request[0].lower()
-            our, their = _in_any_order(name, our), _in_any_order(name, their)
-            our, their = known(request, our), known(request, their)
-            assert _same(name, our, their), (
-                f"{fast=} {requests[: number + 1][-6:]}: ours {our!r}, Redis's {their!r}"
-            )
-        check_counts(ctx.keyspace)
+    """Send requests to the oracle and to all executors; every reply, made `known`, has to be the same."""
+    began_ms, theirs = _asked(oracle, requests, proto)
+    sequence = sequenced(requests, proto, began_ms)
+    first = None
+    for executor in oracle.executors:
+        ours = executor.carry_out(sequence)
+        if first is None:
+            _check(executor.name, requests, ours.replies, theirs, known)
+            first = ours
+        elif ours != first:
+            _check(executor.name, requests, ours.replies, theirs, known)
+            _check_alike(executor.name, requests, ours, first)
+    assert first is not None, "there is nobody to compare with the oracle"
+    oracle.sequences += 1
+    oracle.requests += len(requests)
+
+
+def _asked(oracle: Oracle, requests: Requests, proto: int) -> tuple[int, list[bytes]]:
+    """Return when the oracle was asked, and what it said: again if the machine stalled, or keys expire."""
+    for _ in range(TRIES):
+        oracle.reset(proto)
+        began_ms = now_ms()
+        theirs = [oracle.ask(request) for request in requests]
+        if now_ms() - began_ms < STALL_MS + len(requests):
+            break
+    return began_ms, theirs
+
+
+def _check(
+    executor: str, requests: Requests, ours: Sequence[bytes], theirs: Sequence[bytes], known: Known
+) -> None:
+    for number, (request, our, their) in enumerate(zip(requests, ours, theirs, strict=True)):
+        if our == their:
+            continue
+        name = request[0].lower()
+        our, their = known(request, _in_any_order(name, our)), known(request, _in_any_order(name, their))
+        assert _same(name, our, their), (
+            f"{executor}: {requests[: number + 1][-6:]}: ours {our!r}, Redis's {their!r}"
+        )
+
+
+def _check_alike(executor: str, requests: Requests, ours: Outcome, first: Outcome) -> None:
+    for number, (one, other) in enumerate(zip(ours.replies, first.replies, strict=True)):
+        assert one == other, f"{executor}: {requests[: number + 1][-6:]}: {one!r}, on the first {other!r}"
+    for name, one, other in zip(ours._fields, ours, first, strict=True):
+        assert one == other, f"{executor}: {name} behind {requests!r}"
 
 
 def requests_of(script: str) -> list[list[bytes]]:
@@ -206,17 +221,21 @@ def requests_of(script: str) -> list[list[bytes]]:
     ]
 
 
-generated = settings(
-    max_examples=150,
+_GENERATED = settings(
+    max_examples=EXAMPLES,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-"""How sequences of requests are generated."""
 
 
-def started() -> Iterator[Oracle]:
+def generated(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a test of generated sequences of requests."""
+    return pytest.mark.timeout(TIMEOUT_S)(_GENERATED(test))
+
+
+def started(executors: Sequence[Executor] = ()) -> Iterator[Oracle]:
     """Yield an oracle, and stop it afterwards."""
-    oracle = Oracle()
+    oracle = Oracle(executors)
     yield oracle
     oracle.close()

@@ -11,7 +11,8 @@ from redraft.commands.keyspace import ExpiredKeyError, Keyspace
 from redraft.commands.reply import CommandError
 from redraft.engine.hash import HashEngine
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import OutOfLine, check_counts, encode, execute_one
+from tests.commands.executors import OutOfLine, check_counts, encode
+from tests.commands.oracle import execute_one
 
 NOW_MS = 1_700_000_000_000
 

@@ -10,7 +10,7 @@ from redraft.engine.deadlines import STALE_KEPT
 from redraft.engine.hash import HashEngine
 from redraft.engine.record import expiring, string_body
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import check_counts
+from tests.commands.executors import check_counts
 
 BODY = string_body(b"v")
 RECORDS = st.one_of(st.just(BODY), st.integers(1, 50).map(lambda deadline: expiring(BODY, deadline)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from redraft.commands import longdouble
-from tests.commands.oracle import Oracle, compare
+from tests.commands.oracle import Oracle, compare, generated
 
 DIGITS = st.text("0123456789", max_size=25)
 NUMBERS = st.one_of(
@@ -23,12 +23,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@generated
 @given(value=NUMBERS, increments=st.lists(NUMBERS, min_size=1, max_size=4))
 def test_incrbyfloat_is_redis_to_the_last_digit(
     oracle: Oracle, value: bytes, increments: list[bytes]

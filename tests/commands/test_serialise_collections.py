@@ -9,7 +9,8 @@ import pytest
 
 from redraft.commands.payload import sealed, written_string
 from redraft.engine.hash import HashEngine
-from tests.commands.oracle import Oracle, check_counts, context, execute_one, items_of, run
+from tests.commands.executors import check_counts
+from tests.commands.oracle import Oracle, context, execute_one, items_of, run
 from tests.commands.test_serialise import BAD
 
 TEXTS = [b"a", b"-1", b"0", b"127", b"128", b"-4096", b"4095", b"4096", b"32767", b"-32769", b"8388607",

@@ -15,7 +15,7 @@ from redraft.commands.keyspace import ExpiredKeyError, Keyspace
 from redraft.commands.table import IDS
 from redraft.engine.hash import HashEngine
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import OutOfLine, check_counts, encode
+from tests.commands.executors import OutOfLine, check_counts, encode
 
 NOW_MS = 1_700_000_000_000
 

@@ -10,7 +10,7 @@ from redraft.raft.types import Entry, EntryKind
 from redraft.replica.apply import Applier
 from redraft.replica.part import SEMANTICS_VERSION, encode_part, encode_payload, mark
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import encode
+from tests.commands.executors import encode
 from tests.raft.memory_log import MemoryLog
 
 CLOCK_MS = 1_700_000_000_000

@@ -15,7 +15,7 @@ from redraft.replica.part import encode_part, encode_payload, mark
 from redraft.replica.snapshotting import Loading, Making
 from redraft.snapshot.format import Decoder
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import check_counts, encode
+from tests.commands.executors import check_counts, encode
 from tests.raft.memory_log import MemoryLog
 
 COMMANDS = (

@@ -10,7 +10,8 @@ import pytest
 from redraft.accel.scan import key_slot
 from redraft.base import limits
 from redraft.server import transaction
-from tests.commands.oracle import Oracle, encode, read_reply
+from tests.commands.executors import encode
+from tests.commands.oracle import Oracle, read_reply
 from tests.server.harness import Client, Site, request
 
 SCRIPTS: dict[str, str] = {
