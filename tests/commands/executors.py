@@ -27,6 +27,8 @@ from redraft.engine.stored import StoredEngine
 from redraft.topology.slots import SLOTS
 
 Requests = Sequence[Sequence[bytes]]
+Keys = list[tuple[int, bytes, bytes, list[tuple[bytes, bytes]]]]
+"""Slot, key, record, members; ids count from the sequence's beginning."""
 
 NOTHING: Counts = (0, 0, 0)
 STAGES = 3
@@ -35,6 +37,8 @@ REQUESTS_PER_CHECKPOINT = 60
 CHECKPOINTS_MAX = 6
 CLEANED = 0.3
 """Of checkpoints, those after which what was deleted is cleaned up."""
+CAPTURED = 0.2
+"""Of sequences, those after which all that the engine holds is read as for a snapshot."""
 
 
 def encode(words: Sequence[bytes]) -> bytes:
@@ -49,6 +53,7 @@ class Sequenced(NamedTuple):
     """Some may be empty; between two of them an engine on disk does the next step of a checkpoint."""
     cleaned: list[bool]
     """By checkpoint."""
+    is_captured: bool
     slots: frozenset[int]
     """Of all words, so of all keys."""
     proto: int
@@ -63,6 +68,7 @@ def sequenced(requests: Requests, proto: int, now_ms: int) -> Sequenced:
     return Sequenced(
         [requests[start:end] for start, end in pairwise((0, *places, len(requests)))],
         [chance.random() < CLEANED for _ in range(rounds)],
+        chance.random() < CAPTURED,
         frozenset(map(key_slot, {word for words in requests for word in words[1:]})),
         proto,
         now_ms,
@@ -76,8 +82,7 @@ class Outcome(NamedTuple):
     counts: Counts
     modified: list[int]
     next_deadline_ms: int | None
-    keys: list[tuple[int, bytes, bytes, list[tuple[bytes, bytes]]]]
-    """Slot, key, record, members."""
+    keys: Keys
 
 
 class Executor(Protocol):
@@ -122,7 +127,10 @@ class InMemory:
         replies: list[bytes] = []
         for number, requests in enumerate(sequence.entries):
             replies += entry(ctx, requests, sequence, number)
-        return outcome(ctx.keyspace, sequence, replies)
+        found = outcome(ctx.keyspace, sequence, replies)
+        if sequence.is_captured:
+            check_captured(ctx.keyspace, found.keys)
+        return found
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -147,7 +155,12 @@ class OnDisk:
                     self._go_on(number - 1, sequence.cleaned)
                 replies += entry(ctx, requests, sequence, number)
             assert not self._engine.is_frozen
-            return outcome(keyspace, sequence, replies, self._made)
+            found = outcome(keyspace, sequence, replies, self._made)
+            if sequence.is_captured:
+                for step in range(STAGES):
+                    self._go_on(step, [False])
+                check_captured(keyspace, found.keys, self._made)
+            return found
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -221,6 +234,24 @@ def outcome(keyspace: Keyspace, sequence: Sequenced, replies: list[bytes], made:
             members = keyspace.engine.members(slot, number).range() if number else []
             keys.append((slot, key, with_id(record, number - made) if number else record, members))
     return Outcome(replies, keyspace.counts, modified, next_deadline_ms, keys)
+
+
+def check_captured(keyspace: Keyspace, keys: Keys, made: int = 0) -> None:
+    """Assert that a snapshot has these keys and members, and no others: what was dropped is gone."""
+    captured = keyspace.engine.capture()
+    found = {
+        (run.slot, run.id, name): value
+        for runs in iter(lambda: captured.take(1000), [])
+        for run in runs
+        for name, value in zip(run.keys, run.records, strict=True)
+    }
+    keyspace.engine.release()
+    expected = {}
+    for slot, key, record, members in keys:
+        number = collection_id(record)
+        expected[slot, 0, key] = with_id(record, number + made) if number else record
+        expected.update(((slot, number + made, name), value) for name, value in members)
+    assert found == expected
 
 
 def check_counts(keyspace: Keyspace) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 KEYS = st.sampled_from([b"a", b"b", b"{a}c", b""])
@@ -24,6 +26,13 @@ def options(*choices: st.SearchStrategy[list[bytes]]) -> st.SearchStrategy[list[
     """Some options, in any order and number, contradicting ones among them."""
     return st.lists(st.one_of(*choices), max_size=2).map(
         lambda lists: [word for words in lists for word in words]
+    )
+
+
+def sequences(requests: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Requests in a row: some short ones, which are easy to read, some long ones, which make large keys."""
+    return st.one_of(
+        st.lists(requests, min_size=5, max_size=40), st.lists(requests, min_size=20, max_size=80)
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.oracle import Oracle, compare, context, generated, requests_of, run
-from tests.commands.strategies import joined, options, request, word
+from tests.commands.strategies import joined, options, request, sequences, word
 
 LONG = "y" * 200
 SCRIPTS = {
@@ -190,7 +190,7 @@ def test_where_bitfield_differs_from_redis(request_: str, reply: bytes) -> None:
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_sequence_on_bits_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

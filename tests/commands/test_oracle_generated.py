@@ -18,6 +18,7 @@ from tests.commands.strategies import (
     joined,
     options,
     request,
+    sequences,
     word,
 )
 
@@ -70,7 +71,7 @@ REQUESTS = st.one_of(
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

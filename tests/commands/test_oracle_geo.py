@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.oracle import Oracle, compare, generated, requests_of
-from tests.commands.strategies import KEYS, joined, options, request, word
+from tests.commands.strategies import KEYS, joined, options, request, sequences, word
 
 SICILY = "GEOADD g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania 13.5833 37.316667 Agrigento"
 SCRIPTS: dict[str, str] = {
@@ -111,7 +111,7 @@ def test_geo_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) ->
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_geo_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, requests_of
-from tests.commands.strategies import ANY_KEY, INDEXES, KEYS, NUMBERS, VALUES, request
+from tests.commands.strategies import ANY_KEY, INDEXES, KEYS, NUMBERS, VALUES, request, sequences
 
 LONG = "x" * 65
 SCRIPTS: dict[str, str] = {
@@ -86,7 +86,7 @@ def test_hash_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) -
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_hash_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

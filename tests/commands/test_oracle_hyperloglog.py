@@ -19,7 +19,7 @@ from tests.commands.oracle import (
     requests_of,
     run,
 )  # fmt: skip
-from tests.commands.strategies import request
+from tests.commands.strategies import request, sequences
 
 SCRIPTS = {
     "pfadd": """
@@ -79,7 +79,7 @@ def test_script_on_hyperloglogs_gets_redis_replies(oracle: Oracle, proto: int, n
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=30))
+@given(requests=sequences(REQUESTS))
 def test_generated_sequence_on_hyperloglogs_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redraft.commands.elements import MIDDLE, READ_AT_ONCE, find_list
 from redraft.commands.reply import array, bulk, bulk_array
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, requests_of
-from tests.commands.strategies import ANY_KEY, INDEXES, KEYS, joined, options, request, word
+from tests.commands.strategies import ANY_KEY, INDEXES, KEYS, joined, options, request, sequences, word
 
 SCRIPTS: dict[str, str] = {
     "push_and_pop": """
@@ -133,7 +133,7 @@ def test_list_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) -
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_list_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

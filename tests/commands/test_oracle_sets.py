@@ -15,7 +15,7 @@ from tests.commands.oracle import (
     requests_of,
     without_small_sets,
 )
-from tests.commands.strategies import ANY_KEY, KEYS, joined, options, request
+from tests.commands.strategies import ANY_KEY, KEYS, joined, options, request, sequences
 
 LONG = "x" * 65
 SCRIPTS: dict[str, str] = {
@@ -106,7 +106,7 @@ def test_set_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) ->
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_set_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

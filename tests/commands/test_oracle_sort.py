@@ -10,7 +10,7 @@ from redraft.commands.context import Context
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.hash import HashEngine
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, now_ms, requests_of
-from tests.commands.strategies import KEYS, joined, options, request, word
+from tests.commands.strategies import KEYS, joined, options, request, sequences, word
 
 SCRIPTS: dict[str, str] = {
     "order": """
@@ -81,7 +81,7 @@ def test_sort_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) -
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=30))
+@given(requests=sequences(REQUESTS))
 def test_generated_sorts_get_redis_replies(oracle: Oracle, proto: int, requests: list[list[bytes]]) -> None:
     """Whatever is sorted, however."""
     compare(oracle, requests, proto)

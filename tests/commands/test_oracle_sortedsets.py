@@ -16,7 +16,7 @@ from tests.commands.oracle import (
     requests_of,
     without_small_sets,
 )
-from tests.commands.strategies import ANY_KEY, KEYS, joined, options, request, word
+from tests.commands.strategies import ANY_KEY, KEYS, joined, options, request, sequences, word
 
 LONG = "x" * 65
 NUMBERS = """
@@ -314,7 +314,7 @@ def test_sorted_set_script_gets_redis_replies(oracle: Oracle, proto: int, name: 
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_sorted_set_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:

@@ -19,7 +19,7 @@ from redraft.commands.streamgroup import groups_of
 from redraft.commands.streamid import MIN
 from redraft.commands.table import BY_NAME
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, requests_of, run
-from tests.commands.strategies import ANY_KEY, joined, options, request, word
+from tests.commands.strategies import ANY_KEY, joined, options, request, sequences, word
 
 ENTRIES = "XADD s 1-1 a 1|XADD s 1-2 b 2|XADD s 2-1 c 3|XADD s 3-5 d 4|"
 CONSUMERS = "XGROUP CREATECONSUMER s g x|XGROUP CREATECONSUMER s g y|"
@@ -292,7 +292,7 @@ def test_group_script_gets_redis_replies(oracle: Oracle, proto: int, name: str) 
 
 
 @generated
-@given(requests=st.lists(st.one_of(ONE_REQUEST, FOR_A_CONSUMER), min_size=5, max_size=40))
+@given(requests=sequences(st.one_of(ONE_REQUEST, FOR_A_CONSUMER)))
 def test_generated_group_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[list[bytes]]]
 ) -> None:

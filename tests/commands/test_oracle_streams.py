@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from redraft.commands.streamid import MAX, MIN, following, parse_if_valid, preceding, spell
 from tests.commands.oracle import Oracle, compare, context, execute_one, generated, now_ms, requests_of, run
-from tests.commands.strategies import ANY_KEY, joined, options, request, word
+from tests.commands.strategies import ANY_KEY, joined, options, request, sequences, word
 
 ODD_IDS = "|".join(
     f"XADD odd {text} f v"
@@ -223,7 +223,7 @@ def test_stream_script_gets_redis_replies(oracle: Oracle, proto: int, name: str)
 
 
 @generated
-@given(requests=st.lists(REQUESTS, min_size=5, max_size=40))
+@given(requests=sequences(REQUESTS))
 def test_generated_stream_sequence_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[bytes]]
 ) -> None:
