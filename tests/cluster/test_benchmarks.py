@@ -47,3 +47,27 @@ def test_benchmarks_quick_measures_a_cluster(directory: Path) -> None:
         ("get", 16),
     ]
     assert all(row["ratio"] > 0 for row in ours)
+
+
+def test_benchmarks_executor_measures_every_engine(directory: Path) -> None:
+    """`python -m benchmarks.executor`, as short as it goes: a figure for each command and engine."""
+    out = directory / "executor.json"
+    flags = [
+        "--rounds",
+        "1",
+        "--requests",
+        "200",
+        "--sizes",
+        "3",
+        "--json",
+        str(out),
+        "--dir",
+        str(directory),
+    ]
+    command = [sys.executable, "-m", "benchmarks.executor", *flags]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = json.loads(out.read_text())["results"]
+    assert {row["engine"] for row in results} == {"hash", "btree", "rocksdb"}
+    assert {"SET", "ZPOPMIN", "LRANGE_600", "MSET of 10"} <= {row["command"] for row in results}
+    assert all(row["execute_us"] > 0 for row in results)
