@@ -112,6 +112,14 @@ class HashEngine:
             self.orders[slot].add(key)
         return old
 
+    def replace(self, slot: int, key: bytes, record: bytes) -> None:
+        """See `Engine.replace`."""
+        table = self.tables[slot]
+        assert table is not None
+        if self.pending[slot]:
+            self.keep(slot, key)
+        table[key] = record
+
     def delete(self, slot: int, key: bytes) -> bytes | None:
         """See `Engine.delete`."""
         table = self.tables[slot]

@@ -47,6 +47,9 @@ class Members(Protocol):
     def delete(self, name: bytes) -> bytes | None:
         """Delete a name; return its value, None when there was none."""
 
+    def write(self, name: bytes, value: bytes | None) -> None:
+        """Store a value, or delete a name (None), for those who know what there was: at less cost."""
+
     def range(
         self,
         low: bytes = b"",
@@ -117,6 +120,9 @@ class Engine(Protocol):
 
     def put(self, slot: int, key: bytes, record: bytes) -> bytes | None:
         """Store a record; return the one it replaces."""
+
+    def replace(self, slot: int, key: bytes, record: bytes) -> None:
+        """Store a record of a key that has one, for those who know it: at less cost."""
 
     def delete(self, slot: int, key: bytes) -> bytes | None:
         """Delete a key; return its record, None when there was none."""

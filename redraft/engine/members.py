@@ -47,6 +47,15 @@ class MemoryMembers(OrderedMap[bytes]):
             self._engine.keep_member(self, name)
         return self.discard(name)
 
+    def write(self, name: bytes, value: bytes | None) -> None:
+        """See `Members.write`."""
+        if self.epoch != self._engine.epoch:
+            self._engine.keep_member(self, name)
+        if value is None:
+            self.discard(name)
+        else:
+            self.store(name, value)
+
     def range(
         self,
         low: bytes = b"",

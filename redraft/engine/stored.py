@@ -3,7 +3,8 @@
 Writes go to the overlay, so they cost what they cost in memory.  At a checkpoint the overlay is frozen and a
 worker writes it to the store in one batch, together with the checkpoint: what apply needs to go on from that
 entry.  Meanwhile the next overlay collects.  So the store is always as of one entry, and a crash loses only
-what the log still has.
+what the log still has.  A frozen overlay that was written goes on as a cache, with what is read besides,
+until the next one takes its place.
 
     key    = epoch u32, slot u16, "k", CRC-32 of the key, key      -> record
     member = epoch u32, slot u16, "m", collection id u64, name     -> value
@@ -12,7 +13,13 @@ what the log still has.
     FF "c" -> the checkpoint; FF "s" -> the engine's own state at it
 
 Big-endian.  A slot's epoch grows when all its keys are deleted at once: what stands under an older one is
-not there any more, and is deleted a bit at a time.  Always true: the frozen overlay is what a worker writes.
+not there any more, and is deleted a bit at a time.
+
+Always true: the frozen overlay is what a worker writes, and nobody changes it; what the cache has of a name
+is what the store has of it; the newest of active, frozen and store counts.
+
+`tables` and `sizes` are open to the executor's inner loop (`redraft.commands.execute_stored`), which writes
+the active overlay's tables directly.
 """
 
 from __future__ import annotations
@@ -24,27 +31,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from redraft.engine.capture import Run
 from redraft.engine.interface import POSITION_END
-from redraft.engine.overlay import MISSING, Map, Overlay
+from redraft.engine.overlay import ENTRY_BYTES, MISSING, PLACE_BYTES, Overlay, place
+from redraft.engine.storedmembers import StoredDeadlines, StoredMembers
 from redraft.engine.stores import Store, View, Write
+from redraft.engine.window import Read, Window
 from redraft.topology.slots import SLOTS
 
 _SLOT: Final = struct.Struct(">IHc")
 _PLACE: Final = struct.Struct(">I")
-_DUE: Final = struct.Struct(">QH")
 _ID: Final = struct.Struct(">Q")
 _PREFIX_BYTES: Final = _SLOT.size
 _KIND_AT: Final = _PREFIX_BYTES - 1
-_PLACE_BYTES: Final = 4
-DUE: Final = b"\xffe"
 JUNK: Final = b"\xffj"
 CHECKPOINT: Final = b"\xffc"
 STATE: Final = b"\xffs"
+
+Values = dict[bytes, bytes | None]
 
 OVERLAY_BYTES_MAX: Final = 32 << 20
 """An overlay that has so many bytes is to be handed to the store; with twice as many apply waits for that."""
@@ -52,6 +60,10 @@ JUNK_AT_ONCE: Final = 20_000
 """Keys deleted by one visit of the worker."""
 TAKEN_BYTES_MAX: Final = 4 << 20
 """Bytes that a capture reads at once; a record is never split."""
+COLLECTIONS_KEPT: Final = 4096
+"""Objects of collections that are kept to be used again."""
+WINDOWS_SHARE: Final = 4
+"""Windows have up to this part of an overlay's bytes, and one reading ahead a thousandth of that."""
 
 
 class State(msgspec.Struct, array_like=True):
@@ -72,9 +84,10 @@ class StoredEngine:
     """Implements `redraft.engine.interface.Engine` and `Durable`."""
 
     __slots__ = (
-        "_active", "_fresh_junk", "_frozen", "_frozen_index", "_frozen_junk", "_junk", "_known_collection",
-        "_prefixes", "_sizes", "_store", "_swept", "_viewing", "durable_index", "last_applied",
-        "overlay_bytes_max", "state",
+        "_fresh_junk", "_frozen", "_frozen_index", "_frozen_junk", "_junk", "_known_collection", "_members",
+        "_prefixes", "_store", "_swept", "_viewing", "_windows_bytes", "active", "durable_index",
+        "last_applied", "overlay_bytes_max", "recent", "sizes", "state", "tables", "turn", "window_bytes_max",
+        "windows",
     )  # fmt: skip
 
     on_disk = True
@@ -82,15 +95,30 @@ class StoredEngine:
     def __init__(self, store: Store, overlay_bytes_max: int = OVERLAY_BYTES_MAX) -> None:
         self.overlay_bytes_max = overlay_bytes_max
         self._store = store
-        self._active = Overlay()
+        self.active = Overlay()
+        """What was written since the newest `freeze`."""
+        self.tables: list[dict[bytes, bytes | None] | None] = [None] * SLOTS
+        """By slot: the keys in it."""
         self._frozen: Overlay | None = None
         self._frozen_index = 0
+        self.recent = Overlay()
+        """The cache: what the store has of names that were written or read lately."""
+        self.turn = 0
+        """Grows when another overlay takes the place of one."""
         self._viewing: StoredCapture | None = None
         known = store.get(STATE)
         self.state = msgspec.msgpack.decode(known, type=State) if known is not None else State()
-        self._sizes = self.state.sizes
+        self.sizes = [0] * SLOTS
+        """Keys by slot."""
+        for slot, size in self.state.sizes.items():
+            self.sizes[slot] = size
         self._known_collection = self.state.collection
         """Collections with a higher id are in nothing but the active overlay."""
+        self._members: dict[int, StoredMembers] = {}
+        self.windows: dict[bytes, Window] = {}
+        """By the prefix of a collection: what is known of its names in order."""
+        self._windows_bytes = 0
+        self.window_bytes_max = overlay_bytes_max // WINDOWS_SHARE // 1000
         self._prefixes: dict[int, bytes] = {}
         self._junk = deque(key[len(JUNK) :] for key, _ in store.range(JUNK, after(JUNK)))
         """To be deleted; nothing of it is written any more."""
@@ -104,53 +132,97 @@ class StoredEngine:
 
     def get(self, slot: int, key: bytes) -> bytes | None:
         """See `Engine.get`."""
-        return self.look(self._prefix(slot), _PLACE.pack(crc32(key)) + key)
+        table = self.tables[slot]
+        value: bytes | None = table.get(key, MISSING) if table is not None else MISSING
+        if value is not MISSING:
+            return value
+        value = self._known_below(slot, key)
+        if value is MISSING:
+            prefix = self._prefix(slot)
+            value = self._store.get(prefix + place(crc32(key)) + key)
+            self.recent.values(prefix, placed=True)[key] = value
+            self.remembered(len(key) + len(value or b""))
+        return value
+
+    def below(self, slot: int, key: bytes) -> bytes | None:
+        """Return the record of a key that the active overlay does not have, and that is to be written."""
+        value = self._known_below(slot, key)
+        return (
+            value if value is not MISSING else self._store.get(self._prefix(slot) + place(crc32(key)) + key)
+        )
+
+    def table(self, slot: int) -> dict[bytes, bytes | None]:
+        """Return the active overlay's keys of a slot, to be written to."""
+        table = self.tables[slot]
+        if table is None:
+            table = self.tables[slot] = self.active.values(self._prefix(slot), placed=True)
+        return table
 
     def put(self, slot: int, key: bytes, record: bytes) -> bytes | None:
         """See `Engine.put`."""
-        prefix, name = self._prefix(slot), _PLACE.pack(crc32(key)) + key
-        old = self.look(prefix, name)
-        self._active.put(prefix, name, record)
+        table = self.table(slot)
+        old: bytes | None = table.get(key, MISSING)
+        if old is MISSING:
+            old = self.below(slot, key)
+            self.active.bytes += len(key) + ENTRY_BYTES
+        self.active.bytes += len(record)
+        table[key] = record
         if old is None:
-            self._sizes[slot] = self._sizes.get(slot, 0) + 1
+            self.sizes[slot] += 1
         return old
+
+    def replace(self, slot: int, key: bytes, record: bytes) -> None:
+        """See `Engine.replace`."""
+        table = self.table(slot)
+        if key not in table:
+            self.active.bytes += len(key) + ENTRY_BYTES
+        self.active.bytes += len(record)
+        table[key] = record
 
     def delete(self, slot: int, key: bytes) -> bytes | None:
         """See `Engine.delete`."""
-        prefix, name = self._prefix(slot), _PLACE.pack(crc32(key)) + key
-        old = self.look(prefix, name)
+        table = self.table(slot)
+        old: bytes | None = table.get(key, MISSING)
+        if old is MISSING:
+            old = self.below(slot, key)
+            if old is not None:
+                self.active.bytes += len(key) + ENTRY_BYTES
         if old is not None:
-            self._active.put(prefix, name, None)
-            self._sizes[slot] -= 1
+            table[key] = None
+            self.sizes[slot] -= 1
         return old
 
     def slot_size(self, slot: int) -> int:
         """See `Engine.slot_size`."""
-        return self._sizes.get(slot, 0)
+        return self.sizes[slot]
 
     def scan(self, slot: int, start: int, limit: int) -> tuple[list[bytes], int]:
         """See `Engine.scan`."""
         assert limit > 0
         keys: list[bytes] = []
         position = start
-        for name, _record in self.walk(self._prefix(slot), _PLACE.pack(start), None):
+        for name, _record in self.walk(self._prefix(slot), place(start), None):
             here = _PLACE.unpack_from(name)[0]
             if len(keys) >= limit and here != position:
                 return keys, here
-            keys.append(name[_PLACE_BYTES:])
+            keys.append(name[PLACE_BYTES:])
             position = here
         return keys, POSITION_END
 
     def items(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
         """See `Engine.items`."""
-        return ((name[_PLACE_BYTES:], record) for name, record in self.walk(self._prefix(slot), b"", None))
+        return ((name[PLACE_BYTES:], record) for name, record in self.walk(self._prefix(slot), b"", None))
 
     def delete_slot(self, slot: int) -> None:
         """See `Engine.delete_slot`."""
-        if not self._sizes.pop(slot, 0):
+        if not self.sizes[slot]:
             return
+        self.sizes[slot] = 0
+        self.tables[slot] = None
+        self._members.clear()
+        self.windows.clear()
         prefix, state = self._prefix(slot), self.state
-        self._active.maps.pop(prefix, None)
+        self.active.maps.pop(prefix, None)
         self.forget(prefix[:_KIND_AT])
         state.epochs[slot] = state.epochs.get(slot, state.epoch) + 1
         self._prefixes.pop(slot, None)
@@ -159,19 +231,29 @@ class StoredEngine:
 
     def members(self, slot: int, number: int) -> StoredMembers:
         """See `Engine.members`."""
-        self.state.collection = max(self.state.collection, number)
-        return StoredMembers(self, slot, self._members_prefix(slot, number))
+        found = self._members.get(number)
+        if found is None or found.slot != slot:
+            self.state.collection = max(self.state.collection, number)
+            if len(self._members) >= COLLECTIONS_KEPT:
+                self._members.clear()
+            prefix = self._members_prefix(slot, number)
+            found = self._members[number] = StoredMembers(self, slot, number, prefix)
+        return found
 
     def drop_members(self, slot: int, number: int) -> None:
         """See `Engine.drop_members`."""
         prefix = self._members_prefix(slot, number)
-        self._active.maps.pop(prefix, None)
+        self._members.pop(number, None)
+        self.windows.pop(prefix, None)
+        self.active.maps.pop(prefix, None)
         if number <= self._known_collection:
             self.forget(prefix)
 
     def drop_all_members(self) -> None:
         """See `Engine.drop_all_members`: they stand under the epochs of slots that were emptied."""
-        maps, state = self._active.maps, self.state
+        maps, state = self.active.maps, self.state
+        self._members.clear()
+        self.windows.clear()
         for prefix in [prefix for prefix in maps if prefix[_KIND_AT:_PREFIX_BYTES] == b"m"]:
             epoch, slot, _kind = _SLOT.unpack_from(prefix)
             if epoch != state.epochs.get(slot, state.epoch):
@@ -181,7 +263,7 @@ class StoredEngine:
         """See `Engine.move_members`."""
         source, target = self._members_prefix(slot, number), self._members_prefix(to_slot, to_number)
         for name, value in self.walk(source, b"", None):
-            self._active.put(target, name, value)
+            self.active.put(target, name, value)
         self.state.collection = max(self.state.collection, to_number)
         self.drop_members(slot, number)
 
@@ -191,14 +273,56 @@ class StoredEngine:
 
     # ---- reading through the overlays ----
 
-    def look(self, prefix: bytes, name: bytes) -> bytes | None:
-        """Return the newest value of a name, None when there is none."""
-        value = self._active.look(prefix, name)
-        if value is MISSING:
-            value = self._frozen.look(prefix, name) if self._frozen is not None else MISSING
-            if value is MISSING:
-                return self._store.get(prefix + name)
-        return value
+    def _known_below(self, slot: int, key: bytes) -> bytes | None:
+        """Return a record below the active overlay if what it is, or that there is none, is known in memory.
+
+        Else MISSING.
+        """
+        if not self.sizes[slot]:
+            return None
+        prefix = self._prefix(slot)
+        if self._frozen is not None and (frozen := self._frozen.maps.get(prefix)) is not None:
+            value: bytes | None = frozen.values.get(key, MISSING)
+            if value is not MISSING:
+                return value
+        cached = self.recent.maps.get(prefix)
+        return cached.values.get(key, MISSING) if cached is not None else cast("bytes", MISSING)
+
+    def read(self, name: bytes) -> bytes | None:
+        """Return what the store has under a full name."""
+        return self._store.get(name)
+
+    def remembered(self, size: int) -> None:
+        """So many bytes were taken into the cache."""
+        self.recent.bytes += size + ENTRY_BYTES
+        if self.recent.bytes > self.overlay_bytes_max:
+            self.recent = Overlay()
+            self.turn += 1
+
+    def layers(self, prefix: bytes, number: int) -> tuple[Values, Values | None, Values, bool]:
+        """Return what active, frozen and cache have of a collection, and whether nothing else has any."""
+        active, cached = self.active.maps.get(prefix), self.recent.maps.get(prefix)
+        frozen = self._frozen.maps.get(prefix) if self._frozen is not None else None
+        return (
+            active.values if active is not None else {},
+            frozen.values if frozen is not None else None,
+            cached.values if cached is not None else {},
+            number > self._known_collection,
+        )
+
+    def window(self, prefix: bytes, read: Read) -> Window:
+        """Return the window of a collection."""
+        found = self.windows.get(prefix)
+        if found is None:
+            found = self.windows[prefix] = Window(read)
+        return found
+
+    def windows_grew(self, size: int) -> None:
+        """So many bytes are taken into a window; when all together have too many they begin anew."""
+        self._windows_bytes += size
+        if self._windows_bytes > self.overlay_bytes_max // WINDOWS_SHARE:
+            self.windows.clear()
+            self._windows_bytes = 0
 
     def walk(
         self, prefix: bytes, low: bytes, high: bytes | None, *, reverse: bool = False
@@ -209,13 +333,13 @@ class StoredEngine:
         stored = ((key[cut:], value) for key, value in self._store.range(prefix + low, end, reverse=reverse))
         overlays = [
             found
-            for overlay in (self._active, self._frozen)
+            for overlay in (self.active, self._frozen)
             if overlay is not None and (found := overlay.maps.get(prefix)) is not None
         ]
         if not overlays:
             yield from stored
             return
-        written = [_walked(found, low, high, reverse=reverse) for found in overlays]
+        written = [found.walk(low, high, reverse=reverse) for found in overlays]
         last = None  # the newest comes first among equals
         for name, value in merge(*written, stored, key=itemgetter(0), reverse=reverse):
             if name != last:
@@ -237,17 +361,17 @@ class StoredEngine:
     @property
     def dirty_bytes(self) -> int:
         """See `Engine.dirty_bytes`."""
-        return self._active.bytes
+        return self.active.bytes
 
     @property
     def is_due(self) -> bool:
         """See `Durable.is_due`."""
-        return self._active.bytes > self.overlay_bytes_max
+        return self.active.bytes > self.overlay_bytes_max
 
     @property
     def is_full(self) -> bool:
         """See `Engine.is_full`."""
-        return self._active.bytes > 2 * self.overlay_bytes_max
+        return self.active.bytes > 2 * self.overlay_bytes_max
 
     @property
     def is_frozen(self) -> bool:
@@ -257,8 +381,10 @@ class StoredEngine:
     def freeze(self, checkpoint: bytes) -> None:
         """See `Durable.freeze`."""
         assert self._frozen is None
-        frozen, self._active = self._active, Overlay()
+        frozen, self.active, self.tables = self.active, Overlay(), [None] * SLOTS
+        self.turn += 1
         self._known_collection = self.state.collection
+        self.state.sizes = {slot: size for slot, size in enumerate(self.sizes) if size}
         frozen.put(CHECKPOINT, b"", checkpoint)
         frozen.put(STATE, b"", msgspec.msgpack.encode(self.state))
         self._frozen, self._frozen_index = frozen, self.last_applied
@@ -273,7 +399,8 @@ class StoredEngine:
         """See `Durable.thaw`."""
         assert self._frozen is not None
         self._store.refresh()
-        self._frozen = None
+        self.recent, self._frozen = self._frozen, None
+        self.turn += 1
         self.durable_index = self._frozen_index
         self._junk += self._frozen_junk
 
@@ -333,10 +460,9 @@ class StoredEngine:
     def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
         """See `Engine.load`."""
         prefix = self._prefix(slot)
-        self._sizes[slot] = self._sizes.get(slot, 0) + len(keys)
+        self.sizes[slot] += len(keys)
         self.fill(
-            (prefix + _PLACE.pack(crc32(key)) + key, record)
-            for key, record in zip(keys, records, strict=True)
+            (prefix + place(crc32(key)) + key, record) for key, record in zip(keys, records, strict=True)
         )
 
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
@@ -366,129 +492,10 @@ class StoredEngine:
     def _members_prefix(self, slot: int, number: int) -> bytes:
         return self._prefix(slot)[:_KIND_AT] + b"m" + _ID.pack(number)
 
-    def write(self, prefix: bytes, name: bytes, value: bytes | None) -> None:
-        """Store a value, or delete a name."""
-        self._active.put(prefix, name, value)
-
     def forget(self, prefix: bytes) -> None:
         """All below a prefix is gone, and nothing will ever be written there again."""
-        self._active.put(JUNK, prefix, b"")
+        self.active.put(JUNK, prefix, b"")
         self._fresh_junk.append(prefix)
-
-
-def _walked(
-    written: Map, low: bytes, high: bytes | None, *, reverse: bool
-) -> Iterator[tuple[bytes, bytes | None]]:
-    values = written.values
-    return ((name, values[name]) for name in written.walk(low, high, reverse=reverse))
-
-
-class StoredMembers:
-    """Implements `redraft.engine.interface.Members`."""
-
-    __slots__ = ("_engine", "_prefix", "slot")
-
-    def __init__(self, engine: StoredEngine, slot: int, prefix: bytes) -> None:
-        self._engine = engine
-        self.slot = slot
-        self._prefix = prefix
-
-    def get(self, name: bytes) -> bytes | None:
-        """See `Members.get`."""
-        return self._engine.look(self._prefix, name)
-
-    def get_many(self, names: Sequence[bytes]) -> list[bytes | None]:
-        """See `Members.get_many`."""
-        look, prefix = self._engine.look, self._prefix
-        return [look(prefix, name) for name in names]
-
-    def put(self, name: bytes, value: bytes) -> bytes | None:
-        """See `Members.put`."""
-        old = self.get(name)
-        self._engine.write(self._prefix, name, value)
-        return old
-
-    def delete(self, name: bytes) -> bytes | None:
-        """See `Members.delete`."""
-        old = self.get(name)
-        if old is not None:
-            self._engine.write(self._prefix, name, None)
-        return old
-
-    def range(
-        self,
-        low: bytes = b"",
-        high: bytes | None = None,
-        *,
-        offset: int = 0,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> list[tuple[bytes, bytes]]:
-        """See `Members.range`."""
-        if high is not None and high <= low:
-            return []
-        end = offset + limit if limit is not None else None
-        return list(islice(self._engine.walk(self._prefix, low, high, reverse=reverse), offset, end))
-
-    def count(self, low: bytes = b"", high: bytes | None = None) -> int:
-        """See `Members.count`."""
-        if high is not None and high <= low:
-            return 0
-        return sum(1 for _ in self._engine.walk(self._prefix, low, high))
-
-
-class StoredDeadlines:
-    """Implements `redraft.engine.interface.Deadlines` below a prefix of the store."""
-
-    __slots__ = ("_engine", "_from", "_is_current", "_prefix")
-
-    def __init__(self, engine: StoredEngine, is_current: Callable[[int, int, bytes], bool]) -> None:
-        self._engine = engine
-        self._is_current = is_current
-        self._prefix = DUE + _PLACE.pack(engine.state.due_epoch)
-        self._from = b""  # nothing stands below
-
-    def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:  # noqa: ARG002 - all are kept
-        """See `Deadlines.add`."""
-        name = _DUE.pack(deadline_ms, slot) + key
-        self._engine.write(self._prefix, name, b"")
-        self._from = min(self._from, name)
-
-    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
-        """See `Deadlines.discard`."""
-        self._engine.write(self._prefix, _DUE.pack(deadline_ms, slot) + key, None)
-
-    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
-        """See `Deadlines.load`."""
-        self._engine.fill(
-            (self._prefix + _DUE.pack(deadline_ms, slot) + key, b"") for deadline_ms, slot, key in deadlines
-        )
-
-    def first(self) -> tuple[int, int, bytes] | None:
-        """See `Deadlines.first`."""
-        stale: list[bytes] = []
-        found = None
-        for name, _ in self._engine.walk(self._prefix, self._from, None):
-            self._from = name
-            deadline_ms, slot = _DUE.unpack_from(name)
-            key = name[_DUE.size :]
-            if self._is_current(deadline_ms, slot, key):
-                found = deadline_ms, slot, key
-                break
-            stale.append(name)
-        for name in stale:
-            self._engine.write(self._prefix, name, None)
-        return found
-
-    def clear(self) -> None:
-        """See `Deadlines.clear`."""
-        self._engine.forget(self._prefix)
-        self._engine.state.due_epoch += 1
-        self._prefix, self._from = DUE + _PLACE.pack(self._engine.state.due_epoch), b""
-
-    def tend(self) -> bool:
-        """See `Deadlines.tend`."""
-        return False
 
 
 class StoredCapture:
@@ -510,7 +517,7 @@ class StoredCapture:
         left, bytes_left = keys_max, TAKEN_BYTES_MAX
         for key, value in self._items:
             epoch, slot, kind = _SLOT.unpack_from(key)
-            number, cut = 0, _PREFIX_BYTES + _PLACE_BYTES
+            number, cut = 0, _PREFIX_BYTES + PLACE_BYTES
             if kind == b"m":
                 (number,), cut = _ID.unpack_from(key, _PREFIX_BYTES), _PREFIX_BYTES + _ID.size
             if epoch == self._epochs[slot] and not (number and key[:cut] in self._junk):

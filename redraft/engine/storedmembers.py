@@ -1,0 +1,241 @@
+"""The members of one collection, and the deadlines of keys, on an engine on disk (`redraft.engine.stored`).
+
+A `StoredMembers` may be kept for as long as the engine lives: it looks for its places in the overlays anew
+when the engine's `turn` says that those have changed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Final, cast
+
+from redraft.engine.overlay import ENTRY_BYTES, MISSING, place
+from redraft.engine.window import Rows
+
+if TYPE_CHECKING:
+    from redraft.engine.stored import StoredEngine
+
+DUE: Final = b"\xffe"
+WINDOW_MAX: Final = 1000
+"""Ranges of so many names at most are kept in a window."""
+
+_DUE: Final = struct.Struct(">QH")
+
+
+class StoredMembers:
+    """Implements `redraft.engine.interface.Members`."""
+
+    __slots__ = (
+        "_cached",
+        "_engine",
+        "_frozen",
+        "_is_new",
+        "_number",
+        "_prefix",
+        "_turn",
+        "_written",
+        "slot",
+    )
+
+    def __init__(self, engine: StoredEngine, slot: int, number: int, prefix: bytes) -> None:
+        self._engine = engine
+        self.slot = slot
+        self._number = number
+        self._prefix = prefix
+        self._bind()
+
+    def _bind(self) -> None:
+        """Look for what the layers have of it; where that is nothing, its place is made later."""
+        engine = self._engine
+        self._turn = engine.turn
+        self._written, self._frozen, self._cached, self._is_new = engine.layers(self._prefix, self._number)
+
+    def get(self, name: bytes) -> bytes | None:
+        """See `Members.get`."""
+        if self._turn != self._engine.turn:
+            self._bind()
+        value: bytes | None = self._written.get(name, MISSING)
+        return value if value is not MISSING else self._fetch(name)
+
+    def get_many(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """See `Members.get_many`."""
+        if self._turn != self._engine.turn:
+            self._bind()
+        if self._frozen is None and not self._written:
+            values = list(map(self._cached.get, names, repeat(MISSING)))
+        else:
+            values = list(map(self._written.get, names, repeat(MISSING)))
+        for at in [at for at, value in enumerate(values) if value is MISSING]:
+            values[at] = self._fetch(names[at])
+        return values
+
+    def put(self, name: bytes, value: bytes) -> bytes | None:
+        """See `Members.put`."""
+        if self._turn != self._engine.turn:
+            self._bind()
+        old: bytes | None = self._written.get(name, MISSING)
+        if old is MISSING:
+            old = self._below(name)
+        self.write(name, value)
+        return old
+
+    def delete(self, name: bytes) -> bytes | None:
+        """See `Members.delete`."""
+        if self._turn != self._engine.turn:
+            self._bind()
+        old: bytes | None = self._written.get(name, MISSING)
+        if old is MISSING:
+            old = self._below(name)
+        if old is not None:
+            self.write(name, None)
+        return old
+
+    def write(self, name: bytes, value: bytes | None) -> None:
+        """See `Members.write`."""
+        engine = self._engine
+        if self._turn != engine.turn:
+            self._bind()
+        written = self._written
+        if not written:
+            written = self._written = engine.active.values(self._prefix)
+        size = len(written)
+        written[name] = value
+        if len(written) != size:
+            engine.active.bytes += len(name) + ENTRY_BYTES
+        if value:
+            engine.active.bytes += len(value)
+        if engine.windows and (window := engine.windows.get(self._prefix)) is not None:
+            window.note(name, value)
+
+    def range(
+        self,
+        low: bytes = b"",
+        high: bytes | None = None,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[tuple[bytes, bytes]]:
+        """See `Members.range`."""
+        if high is not None and high <= low:
+            return []
+        if limit is not None and offset + limit <= WINDOW_MAX:
+            return self._engine.window(self._prefix, self._read).range(
+                low, high, offset, limit, reverse=reverse
+            )
+        end = offset + limit if limit is not None else None
+        return list(islice(self._engine.walk(self._prefix, low, high, reverse=reverse), offset, end))
+
+    def count(self, low: bytes = b"", high: bytes | None = None) -> int:
+        """See `Members.count`."""
+        if high is not None and high <= low:
+            return 0
+        return sum(1 for _ in self._engine.walk(self._prefix, low, high))
+
+    def _read(self, low: bytes, high: bytes | None, count: int, *, reverse: bool) -> tuple[Rows, bool]:
+        """See `window.Read`."""
+        engine = self._engine
+        rows, size, size_max = [], 0, engine.window_bytes_max
+        for row in engine.walk(self._prefix, low, high, reverse=reverse):
+            rows.append(row)
+            size += len(row[0]) + len(row[1])
+            if len(rows) == count or size > size_max:
+                engine.windows_grew(size + len(rows) * ENTRY_BYTES)
+                return rows, False
+        engine.windows_grew(size + len(rows) * ENTRY_BYTES)
+        return rows, True
+
+    # ---- below what was written lately ----
+
+    def _fetch(self, name: bytes) -> bytes | None:
+        """Return what the lower layers have, and remember what the store says."""
+        engine = self._engine
+        if not self._written and (written := engine.active.maps.get(self._prefix)) is not None:
+            self._written = written.values  # by another object of the same collection
+            if name in self._written:
+                return self._written[name]
+        value = self._known_below(name)
+        if value is MISSING:
+            value = engine.read(self._prefix + name)
+            if not self._cached:
+                self._cached = engine.recent.values(self._prefix)
+            self._cached[name] = value
+            engine.remembered(len(name) + len(value or b""))
+        return value
+
+    def _below(self, name: bytes) -> bytes | None:
+        """Return the same; the name is to be written, so it need not be remembered."""
+        engine = self._engine
+        if not self._written and (written := engine.active.maps.get(self._prefix)) is not None:
+            self._written = written.values
+            if name in self._written:
+                return self._written[name]
+        value = self._known_below(name)
+        return value if value is not MISSING else engine.read(self._prefix + name)
+
+    def _known_below(self, name: bytes) -> bytes | None:
+        """Return the value if it is in memory, else MISSING."""
+        if self._is_new:
+            return None
+        frozen = self._frozen
+        if frozen is not None:
+            value: bytes | None = frozen.get(name, MISSING)
+            if value is not MISSING:
+                return value
+        return self._cached.get(name, cast("bytes", MISSING))
+
+
+class StoredDeadlines:
+    """Implements `redraft.engine.interface.Deadlines` below a prefix of the store."""
+
+    __slots__ = ("_engine", "_from", "_is_current", "_prefix")
+
+    def __init__(self, engine: StoredEngine, is_current: Callable[[int, int, bytes], bool]) -> None:
+        self._engine = engine
+        self._is_current = is_current
+        self._prefix = DUE + place(engine.state.due_epoch)
+        self._from = b""  # nothing stands below
+
+    def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:  # noqa: ARG002 - all are kept
+        """See `Deadlines.add`."""
+        name = _DUE.pack(deadline_ms, slot) + key
+        self._engine.active.put(self._prefix, name, b"")
+        self._from = min(self._from, name)
+
+    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
+        """See `Deadlines.discard`."""
+        self._engine.active.put(self._prefix, _DUE.pack(deadline_ms, slot) + key, None)
+
+    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
+        """See `Deadlines.load`."""
+        self._engine.fill(
+            (self._prefix + _DUE.pack(deadline_ms, slot) + key, b"") for deadline_ms, slot, key in deadlines
+        )
+
+    def first(self) -> tuple[int, int, bytes] | None:
+        """See `Deadlines.first`."""
+        stale: list[bytes] = []
+        found = None
+        for name, _ in self._engine.walk(self._prefix, self._from, None):
+            self._from = name
+            deadline_ms, slot = _DUE.unpack_from(name)
+            key = name[_DUE.size :]
+            if self._is_current(deadline_ms, slot, key):
+                found = deadline_ms, slot, key
+                break
+            stale.append(name)
+        for name in stale:
+            self._engine.active.put(self._prefix, name, None)
+        return found
+
+    def clear(self) -> None:
+        """See `Deadlines.clear`."""
+        self._engine.forget(self._prefix)
+        self._engine.state.due_epoch += 1
+        self._prefix, self._from = DUE + place(self._engine.state.due_epoch), b""
+
+    def tend(self) -> bool:
+        """See `Deadlines.tend`."""
+        return False
