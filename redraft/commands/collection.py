@@ -115,6 +115,26 @@ class Collection:
             self._bytes += len(value) - len(old)
         return old
 
+    def add(self, name: bytes, value: bytes) -> None:
+        """Store a member that is known to be new: `put`, at less cost."""
+        self.members.write(name, value)
+        self._journal.append((self.members, name, None))
+        self.size += 1
+        self._bytes += len(name) + len(value)
+
+    def change(self, name: bytes, value: bytes, old: bytes) -> None:
+        """Give a member that is known to have one value another: `put`, at less cost."""
+        self.members.write(name, value)
+        self._journal.append((self.members, name, old))
+        self._bytes += len(value) - len(old)
+
+    def discard(self, name: bytes, old: bytes) -> None:
+        """Delete a member that is known to have that value: `delete`, at less cost."""
+        self.members.write(name, None)
+        self._journal.append((self.members, name, old))
+        self.size -= 1
+        self._bytes -= len(name) + len(old)
+
     def delete(self, name: bytes) -> bytes | None:
         """Delete a member; return the value it had."""
         old = self.members.delete(name)
@@ -140,8 +160,9 @@ class Collection:
             self._record = body
             self._keyspace.put(self._slot, self._key, body)
         else:
-            self._record = changed = with_body_of(record, body) if record[0] == EXPIRING else body
+            changed = with_body_of(record, body) if record[0] == EXPIRING else body
             if changed != record:
                 grown = weight - self._weight + len(changed) - len(record)
-                self._keyspace.put_changed(self._slot, self._key, changed, grown)
+                self._record = changed
+                self._keyspace.put_changed(self._slot, self._key, changed, record, grown)
         self._weight = weight

@@ -77,9 +77,9 @@ class Elements(Collection):
         """Add an element at an end."""
         if left:
             self.head -= 1
-            self.put(_name(self.head), value)
+            self.add(_name(self.head), value)
         else:
-            self.put(_name(self.head + self.size), value)
+            self.add(_name(self.head + self.size), value)
 
     def pop(self, *, left: bool) -> bytes:
         """Take the element at an end of a list that has one."""

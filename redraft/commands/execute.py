@@ -2,8 +2,9 @@
 
 `execute_batch` takes the raw bytes of many requests and returns as many replies.  The commonest
 requests (GET, SET, INCR, DEL of one key) are done in the loop itself, on the slot's dict, without
-an object for the request; all others go to their handler.  Both ways must do the same: the tests
-run every sequence through both.
+an object for the request; all others go to their handler.  There is a loop for the engine in memory,
+here, and one for those on disk (`execute_stored`).  All ways must do the same: the tests run every
+sequence through each.
 
 A request never fails a batch: a handler that raises is undone alone and answered with an error.
 What does get out: ExpiredKeyError of a read (see `redraft.commands.keyspace`), and what is this machine's
@@ -23,7 +24,8 @@ from redraft.base.errors import DamagedError
 from redraft.commands import transaction
 from redraft.commands.command import Command, Kind
 from redraft.commands.context import Context
-from redraft.commands.keyspace import ExpiredKeyError, Keyspace
+from redraft.commands.execute_stored import SAFE_INTEGER_BYTES, execute_stored
+from redraft.commands.keyspace import ExpiredKeyError
 from redraft.commands.reply import (
     NIL,
     OK,
@@ -39,6 +41,7 @@ from redraft.commands.reply import (
 from redraft.commands.table import COMMANDS, IDS, scan_table
 from redraft.engine.hash import HashEngine
 from redraft.engine.record import BODY_AT, DEADLINE_BYTES, EXPIRING, INTEGER, STRING, STRINGS
+from redraft.engine.stored import StoredEngine
 
 configure(scan_table())
 
@@ -49,9 +52,6 @@ _NEVER: Final = -2
 
 _PLAIN: Final = {number: command for number, command in enumerate(COMMANDS) if not command.subcommands}
 """The commands that need no look at a subcommand."""
-
-_SAFE_INTEGER_BYTES: Final = 20
-"""Bodies of integers up to this length can be added to without a look at the range."""
 
 _INTERNAL = error(b"ERR internal error")
 
@@ -75,8 +75,11 @@ def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -
     if len(protocols) == 1:  # nearly always; a run costs more than a request
         marks = ((len(commands) // 3, protocols.pop()),)
     engine = keyspace.engine
-    if isinstance(engine, HashEngine) and not ctx.deny_oom:
-        return _execute_in_memory(ctx, engine, data, marks, requests, spans)
+    if not ctx.deny_oom:
+        if isinstance(engine, HashEngine):
+            return _execute_in_memory(ctx, engine, data, marks, requests, spans)
+        if isinstance(engine, StoredEngine):
+            return execute_stored(ctx, engine, data, marks, requests, spans, _execute)
     replies = []
     span = 0
     for count, ctx.proto in marks:
@@ -177,7 +180,7 @@ def _execute_in_memory(
                         reply(ONE)
                         span += 4
                         continue
-                    if old[0] == INTEGER and len(old) <= _SAFE_INTEGER_BYTES:
+                    if old[0] == INTEGER and len(old) <= SAFE_INTEGER_BYTES:
                         record = b":%d\r\n" % (int(old[1:]) + 1)
                         table[key] = record
                         modified[slot] = index
@@ -207,20 +210,14 @@ def _execute_in_memory(
                         span += 4
                         continue
             if used or keys:
-                _tell(keyspace, keys, used)
+                keyspace.grew(keys, used)
                 keys = used = 0
             ctx.slot = slot
             following = span + 2 * argc
             reply(_execute(ctx, number, [data[spans[i] : spans[i + 1]] for i in range(span, following, 2)]))
             span = following
-    _tell(keyspace, keys, used)
+    keyspace.grew(keys, used)
     return replies
-
-
-def _tell(keyspace: Keyspace, keys: int, used: int) -> None:
-    """Add what the fast branches changed to the keyspace's counts."""
-    keyspace.key_count += keys
-    keyspace.data_bytes += used
 
 
 def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:

@@ -131,13 +131,12 @@ class Keyspace:
         else:
             self._replaced(slot, key, old, record)
 
-    def put_changed(self, slot: int, key: bytes, record: bytes, grown: int) -> None:
+    def put_changed(self, slot: int, key: bytes, record: bytes, old: bytes, grown: int) -> None:
         """Store the record of a collection as it is now: `put`, at less cost, for the same id and deadline.
 
-        `grown` is by how much it weighs more than the record it replaces.
+        `old` is the record it replaces, `grown` by how much it weighs more.
         """
-        old = self.engine.put(slot, key, record)
-        assert old is not None, "a collection's key has gone"
+        self.engine.replace(slot, key, record)
         self.journal.append((slot, key, old))
         self.data_bytes += grown
 
@@ -156,6 +155,11 @@ class Keyspace:
             else:
                 self._replaced(slot, key, old, record)
         self.key_count += made
+        self.data_bytes += used
+
+    def grew(self, keys: int, used: int) -> None:
+        """The executor's inner loop has stored or deleted strings in the engine: count them."""
+        self.key_count += keys
         self.data_bytes += used
 
     def remove(self, slot: int, key: bytes) -> bool:

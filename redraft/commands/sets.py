@@ -59,7 +59,7 @@ def _add(found: Collection, name: bytes) -> bool:
     """Add a member by its placed name; return whether it is new."""
     if found.members.get(name) is not None:
         return False
-    found.put(name, b"")
+    found.add(name, b"")
     if found.flags != HASHED:
         found.flags = _form(found.flags, name[PLACE_BYTES:], found.size)
     return True
@@ -133,8 +133,8 @@ def spop(ctx: Context, args: list[bytes]) -> bytes:
     found = find(ctx, args[1])
     if found is None:
         return NIL[ctx.proto]
-    member, _ = pick(ctx, found)
-    found.delete(placed(member))
+    member, value = pick(ctx, found)
+    found.discard(placed(member), value)
     found.save()
     return bulk(member)
 

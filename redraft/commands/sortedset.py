@@ -90,16 +90,19 @@ class SortedSet(Collection):
         old = unpack(packed)
         if old != score:
             self.delete(BY_SCORE + sortable(old) + member)
-            self._store(name, member, score)
+            self._store(name, member, score, packed)
         return old
 
-    def _store(self, name: bytes, member: bytes, score: float) -> None:
+    def _store(self, name: bytes, member: bytes, score: float, old: bytes | None = None) -> None:
         value = b""
         if score == 0:
             negative = pack(score)[0] and self.flags & LARGE
             score, value = (-0.0, b"-") if negative else (0.0, b"")
-        self.put(name, pack(score))
-        self.put(BY_SCORE + sortable(score) + member, value)
+        if old is None:
+            self.add(name, pack(score))
+        else:
+            self.change(name, pack(score), old)
+        self.add(BY_SCORE + sortable(score) + member, value)
 
     def drop(self, member: bytes) -> bool:
         """Delete a member; return whether it was one."""
@@ -115,8 +118,8 @@ class SortedSet(Collection):
             self.remove_key()
             return
         for row in rows:
-            self.delete(row[0])
-            self.delete(BY_MEMBER + placed(member_of(row)))
+            self.discard(row[0], row[1])
+            self.discard(BY_MEMBER + placed(member_of(row)), pack(score_of(row)))
         if rows:
             self.save()
 

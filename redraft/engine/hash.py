@@ -116,6 +116,7 @@ class HashEngine:
         """See `Engine.replace`."""
         table = self.tables[slot]
         assert table is not None
+        assert key in table
         if self.pending[slot]:
             self.keep(slot, key)
         table[key] = record

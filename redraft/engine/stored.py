@@ -134,8 +134,10 @@ class StoredEngine:
         """See `Engine.get`."""
         table = self.tables[slot]
         value: bytes | None = table.get(key, MISSING) if table is not None else MISSING
-        if value is not MISSING:
-            return value
+        return value if value is not MISSING else self.fetch(slot, key)
+
+    def fetch(self, slot: int, key: bytes) -> bytes | None:
+        """Return the record of a key that the active overlay does not have, and remember it."""
         value = self._known_below(slot, key)
         if value is MISSING:
             prefix = self._prefix(slot)
