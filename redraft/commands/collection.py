@@ -1,6 +1,8 @@
 """The collection of a key, as the types see it: members by name, and the record that counts them.
 
 A command opens a collection, reads and writes members, and saves it once; without members there is no key.
+One that was changed has to be saved, or the command to fail: it is given to the next command that opens the
+key, as long as the key's record is the very object that it saved.
 What it wrote is in the keyspace's journal, so that all of it can be taken back.  Which names a type gives its
 members is its own business; hashed names (`placed`) stand in the order in which SSCAN and its like go.
 
@@ -29,6 +31,9 @@ from redraft.engine.record import (
 
 PLACE_BYTES: Final = 4
 """Of a placed name, before the name itself."""
+
+OPENED_MAX: Final = 4096
+"""Collections that are kept to be opened again."""
 
 _place: Final = struct.Struct(">I").pack
 
@@ -85,13 +90,21 @@ class Collection:
     @classmethod
     def find(cls, ctx: Context, key: bytes, letter: int) -> Self | None:
         """Return a key's collection, None without the key; raises CommandError when it is of another type."""
+        keyspace = ctx.keyspace
         slot = ctx.slot_of(key)
-        record = ctx.keyspace.find(slot, key)
+        record = keyspace.find(slot, key)
         if record is None:
             return None
+        opened = keyspace.opened
+        found: Self | None = opened.get(key)
+        if found is not None and found._record is record and type(found) is cls and found._letter == letter:
+            return found  # all that the record says
         if body_of(record)[0] != letter:
             raise CommandError(WRONG_TYPE)
-        return cls(ctx.keyspace, slot, key, letter, record)
+        if len(opened) >= OPENED_MAX:
+            opened.clear()
+        found = opened[key] = cls(keyspace, slot, key, letter, record)
+        return found
 
     @classmethod
     def open_(cls, ctx: Context, key: bytes, letter: int) -> Self:

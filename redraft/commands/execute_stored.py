@@ -83,6 +83,8 @@ def execute_stored(
                     if old is MISSING:
                         old = below(slot, key)
                         grown = len(key) + ENTRY_BYTES
+                    elif old is not None:
+                        grown = -len(old)
                     if old is None or old[0] in STRINGS:
                         record = data[end + 2 : spans[span + 5] + 2]
                         table[key] = record
@@ -108,6 +110,8 @@ def execute_stored(
                     if old is MISSING:
                         old = below(slot, key)
                         grown = len(key) + ENTRY_BYTES
+                    elif old is not None:
+                        grown = -len(old)
                     if old is None:
                         table[key] = ONE
                         modified[slot] = index
@@ -134,6 +138,8 @@ def execute_stored(
                 if old is MISSING:
                     old = below(slot, key)
                     grown = len(key) + ENTRY_BYTES
+                elif old is not None:
+                    grown = -len(old)
                 if old is None:
                     reply(ZERO)
                     span += 4

@@ -65,7 +65,8 @@ class Keyspace:
 
     __slots__ = (
         "_deadlines", "collections_made", "data_bytes", "digest_wanted", "dropped", "engine",
-        "expiring_count", "index", "journal", "key_count", "modified", "now_ms", "slots", "writing",
+        "expiring_count", "index", "journal", "key_count", "modified", "now_ms", "opened", "slots",
+        "writing",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, slots: Iterable[int], counts: Counts | None = None) -> None:
@@ -84,6 +85,8 @@ class Keyspace:
         """(slot, key, record before) or (members, name, value before), in the order of the writes."""
         self.dropped: list[tuple[int, int]] = []
         """(slot, id) of collections whose record was replaced or deleted."""
+        self.opened: dict[bytes, Any] = {}
+        """Collections by key, as commands see them (`redraft.commands.collection`): to be opened again."""
         self._deadlines = engine.deadlines(self._is_current)
         if counts is None:
             self._count()
@@ -186,6 +189,7 @@ class Keyspace:
     def undo(self) -> None:
         """Take back what the command under way has written."""
         self.dropped.clear()
+        self.opened.clear()
         for place, name, old in reversed(self.journal):
             if type(place) is not int:
                 if old is None:

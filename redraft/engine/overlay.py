@@ -81,8 +81,9 @@ class Overlay:
         found = self.maps.get(prefix)
         if found is None:
             found = self.maps[prefix] = Written()
+        old = found.values.get(name, MISSING)
         found.values[name] = value
-        self.bytes += len(name) + len(value or b"") + ENTRY_BYTES
+        self.bytes += len(value or b"") + (len(name) + ENTRY_BYTES if old is MISSING else -len(old or b""))
 
     def values(self, prefix: bytes, *, placed: bool = False) -> dict[bytes, bytes | None]:
         """Return the values below a prefix, to be written to."""

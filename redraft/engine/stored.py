@@ -62,7 +62,7 @@ TAKEN_BYTES_MAX: Final = 4 << 20
 """Bytes that a capture reads at once; a record is never split."""
 COLLECTIONS_KEPT: Final = 4096
 """Objects of collections that are kept to be used again."""
-WINDOWS_SHARE: Final = 4
+WINDOWS_SHARE: Final = 2
 """Windows have up to this part of an overlay's bytes, and one reading ahead a thousandth of that."""
 
 
@@ -166,8 +166,9 @@ class StoredEngine:
         old: bytes | None = table.get(key, MISSING)
         if old is MISSING:
             old = self.below(slot, key)
-            self.active.bytes += len(key) + ENTRY_BYTES
-        self.active.bytes += len(record)
+            self.active.bytes += len(key) + len(record) + ENTRY_BYTES
+        else:
+            self.active.bytes += len(record) - len(old or b"")
         table[key] = record
         if old is None:
             self.sizes[slot] += 1
@@ -176,10 +177,11 @@ class StoredEngine:
     def replace(self, slot: int, key: bytes, record: bytes) -> None:
         """See `Engine.replace`."""
         table = self.table(slot)
-        if key not in table:
-            self.active.bytes += len(key) + ENTRY_BYTES
-        self.active.bytes += len(record)
+        old = table.get(key)
         table[key] = record
+        self.active.bytes += (
+            len(record) - len(old) if old is not None else len(key) + len(record) + ENTRY_BYTES
+        )
 
     def delete(self, slot: int, key: bytes) -> bytes | None:
         """See `Engine.delete`."""
@@ -189,6 +191,8 @@ class StoredEngine:
             old = self.below(slot, key)
             if old is not None:
                 self.active.bytes += len(key) + ENTRY_BYTES
+        elif old is not None:
+            self.active.bytes -= len(old)
         if old is not None:
             table[key] = None
             self.sizes[slot] -= 1

@@ -100,12 +100,13 @@ class StoredMembers:
         written = self._written
         if not written:
             written = self._written = engine.active.values(self._prefix)
-        size = len(written)
+        old = written.get(name, MISSING)
         written[name] = value
-        if len(written) != size:
-            engine.active.bytes += len(name) + ENTRY_BYTES
-        if value:
-            engine.active.bytes += len(value)
+        engine.active.bytes += (
+            len(name) + len(value or b"") + ENTRY_BYTES
+            if old is MISSING
+            else len(value or b"") - len(old or b"")
+        )
         if engine.windows and (window := engine.windows.get(self._prefix)) is not None:
             window.note(name, value)
 
