@@ -218,6 +218,7 @@ class Keyspace:
         for slot in self.slots:
             self.engine.delete_slot(slot)
         self.engine.drop_all_members()
+        self.opened.clear()
         self.journal.clear()
         self._deadlines.clear()
         self.key_count = self.expiring_count = self.data_bytes = 0

@@ -15,7 +15,8 @@ from redraft.engine.hash import HashEngine
 from redraft.engine.overlay import ENTRY_BYTES
 from redraft.engine.stored import StoredEngine
 from redraft.topology.slots import SLOTS
-from tests.commands.oracle import check_counts, encode, execute_one
+from tests.commands.executors import check_counts, encode
+from tests.commands.oracle import execute_one
 
 NOW_MS = 1_700_000_000_000
 KEYS = [b"a", b"b", b"c", b"{a}d", b"{a}e"]
