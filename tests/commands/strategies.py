@@ -13,7 +13,8 @@ NUMBERS = st.sampled_from([
 ])  # fmt: skip
 VALUES = st.one_of(NUMBERS, st.binary(max_size=6), st.just(b"x" * 50), st.just(b"line\r\nline"))
 INDEXES = st.sampled_from([b"0", b"1", b"-1", b"3", b"-3", b"70", b"-70", b"nan"])
-TIMES = st.sampled_from([b"100", b"5000", b"0", b"-1", b"99999999", b"9223372036854775807", b"x"])
+LASTING_TIMES = (b"100", b"5000", b"99999999")
+TIMES = st.sampled_from([*LASTING_TIMES, b"0", b"-1", b"9223372036854775807", b"x"])
 MOMENTS = st.sampled_from([b"1", b"99999999999", b"99999999999500", b"0", b"-1", b"x"])
 
 
@@ -27,6 +28,21 @@ def options(*choices: st.SearchStrategy[list[bytes]]) -> st.SearchStrategy[list[
     return st.lists(st.one_of(*choices), max_size=2).map(
         lambda lists: [word for words in lists for word in words]
     )
+
+
+_RELATIVE = {b"EXPIRE": 1, b"PEXPIRE": 1000}
+"""How a second is told to commands whose deadline counts from now."""
+
+
+def untied(requests: list[list[bytes]]) -> list[list[bytes]]:
+    """Move deadlines that are compared (GT, LT): a tie would be decided by the milliseconds in between."""
+    moved = []
+    for number, words in enumerate(requests, start=1):
+        second = _RELATIVE.get(words[0])
+        if second and words[2] in LASTING_TIMES and {b"GT", b"LT"} & set(words[3:]):
+            words = [*words[:2], b"%d" % (int(words[2]) + number * second), *words[3:]]
+        moved.append(words)
+    return moved
 
 
 def sequences(requests: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
