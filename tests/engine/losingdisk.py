@@ -2,7 +2,9 @@
 
 What it models:
 - A write goes to the cache.  A cut keeps, of every sector (512 bytes, or 4096: by chance), any version since
-  the file's last sync, and any of the sizes since then; zeros where nothing was kept.  A sector is whole.
+  the file's last sync; a sector is whole.  It keeps any of the file's sizes since then, and what was appended
+  up to there: a size is committed behind its data, as on ext4 (`data=ordered`), xfs and btrfs.  Without that
+  RocksDB takes the end of its manifest for damaged.
 - A name is durable once its directory is synced.  A cut keeps what was done to names since then up to some
   moment, in order (as ext4 and xfs do), or any of it, and the names of files that were synced since (as btrfs
   does; POSIX does not promise that, but RocksDB relies on either).  A rename is kept as a whole.
@@ -34,8 +36,8 @@ class File:
         self.cache = bytearray(data)
         self.mapped = False
         self._disk = bytearray(data)
-        self._sizes: list[int] = []
-        """Those since the last sync."""
+        self._sizes: list[tuple[int, int]] = []
+        """Those since the last sync, and of when each is."""
         self._dirty: dict[int, list[tuple[int, bytes]]] = {}
         """By sector: the versions since the last sync, and of when each is."""
 
@@ -44,7 +46,7 @@ class File:
         end = offset + len(data)
         if end > len(self.cache):
             self.cache.extend(bytes(end - len(self.cache)))
-            self._sizes.append(end)
+            self._sizes.append((now, end))
         self.cache[offset:end] = data
         self._touched(now, offset, end)
 
@@ -53,7 +55,7 @@ class File:
         before = len(self.cache)
         if size == before:
             return
-        self._sizes.append(size)
+        self._sizes.append((now, size))
         if size > before:
             self.cache.extend(bytes(size - before))
         else:
@@ -75,7 +77,7 @@ class File:
         """A write is durable, and that the file is so long."""
         sectors = range(offset // SECTOR, -(-(offset + length) // SECTOR))
         self._sync([sector for sector in sectors if sector in self._dirty])
-        self._sizes = [size for size in self._sizes if size > len(self._disk)]
+        self._sizes = [(now, size) for now, size in self._sizes if size > len(self._disk)]
 
     def _sync(self, sectors: list[int]) -> None:
         for sector in sectors:
@@ -85,10 +87,11 @@ class File:
         """Return what a cut leaves; `unit` sectors are one."""
         if self.mapped:
             return rng.randbytes(len(self.cache))
-        sizes = [len(self._disk), *self._sizes]
-        size = sizes[choose(len(sizes))]
+        sizes = [(-1, len(self._disk)), *self._sizes]
+        sized, size = sizes[choose(len(sizes))]
         found = bytearray(self._disk)
-        longest = max(len(found), *sizes)
+        longest = max(size for _, size in sizes)
+        appended = range(len(self._disk) // SECTOR, -(-size // SECTOR))
         units: dict[int, list[int]] = {}
         for sector in sorted(self._dirty):
             units.setdefault(sector // unit, []).append(sector)
@@ -96,7 +99,8 @@ class File:
             times = sorted({time for sector in sectors for time, _ in self._dirty[sector]})
             kept = ([-1, *times])[choose(len(times) + 1)]
             for sector in sectors:
-                version = next((data for time, data in reversed(self._dirty[sector]) if time <= kept), None)
+                until = max(kept, sized) if sector in appended else kept
+                version = next((data for time, data in reversed(self._dirty[sector]) if time <= until), None)
                 if version is not None:
                     _put(found, sector, version, longest)
         _resize(found, size)
