@@ -26,6 +26,19 @@ def _find(ctx: Context, key: bytes) -> tuple[bytes, Sketch] | None:
     return found[0], Sketch(found[1])
 
 
+def _find_all(ctx: Context, keys: list[bytes]) -> list[tuple[bytes, Sketch] | None]:
+    """Return what `_find` does of several; as in Redis a corrupt one is told of before a later wrong one."""
+    found: list[tuple[bytes, Sketch] | None] = []
+    for key in keys:
+        try:
+            found.append(_find(ctx, key))
+        except CommandError:
+            for _, sketch in filter(None, found):
+                sketch.values()
+            raise
+    return found
+
+
 def _put(ctx: Context, key: bytes, record: bytes, sketch: Sketch) -> None:
     ctx.keyspace.put(ctx.slot_of(key), key, with_body_of(record, edited_body(bytes(sketch))))
 
@@ -52,7 +65,10 @@ def pfcount(ctx: Context, args: list[bytes]) -> bytes:
     Within an entry an estimate of one sketch is stored in it; a read without an entry has to do
     without.
     """
-    found = [each for each in [_find(ctx, key) for key in args[1:]] if each is not None]
+    try:
+        found = [each for each in _find_all(ctx, args[1:]) if each is not None]
+    except CorruptError:
+        raise CommandError(_CORRUPT) from None
     if not found:
         return ZERO
     record, sketch = found[0]
@@ -74,9 +90,9 @@ def pfcount(ctx: Context, args: list[bytes]) -> bytes:
 
 def pfmerge(ctx: Context, args: list[bytes]) -> bytes:
     """PFMERGE destkey [sourcekey ...]."""
-    own, *sources = [_find(ctx, key) for key in args[1:]]
-    record, sketch = own if own is not None else (b"$", Sketch())
     try:
+        own, *sources = _find_all(ctx, args[1:])
+        record, sketch = own if own is not None else (b"$", Sketch())
         sketch.merge([source[1] for source in sources if source is not None])
     except CorruptError:
         raise CommandError(_CORRUPT) from None

@@ -145,9 +145,18 @@ UNORDERED = frozenset((
 """Commands whose replies list things in no order that anybody may rely on."""
 
 
+SCANS = frozenset((b"scan", b"hscan", b"sscan", b"zscan"))
+"""Commands that give a cursor before such a list."""
+
+
 def _in_any_order(name: bytes, reply: bytes) -> bytes:
-    if name not in UNORDERED or reply[:1] not in b"*~%":
-        return reply
+    if name in SCANS and reply[:1] == b"*":
+        cursor, found = items_of(reply.partition(b"\r\n")[2])
+        return cursor + _sorted(found)
+    return _sorted(reply) if name in UNORDERED and reply[:1] in b"*~%" else reply
+
+
+def _sorted(reply: bytes) -> bytes:
     header, _, rest = reply.partition(b"\r\n")
     return header + b"".join(sorted(items_of(rest)))
 

@@ -10,5 +10,5 @@ from __future__ import annotations
 import os
 
 EXAMPLES = int(os.environ.get("ORACLE_TEST_EXAMPLES", "150"))
-# Generous: a sequence takes a tenth of it.
-TIMEOUT_S = 120 + EXAMPLES // 5
+# Generous: a sequence takes a twentieth of it.
+TIMEOUT_S = 120 + EXAMPLES // 2

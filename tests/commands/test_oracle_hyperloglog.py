@@ -220,6 +220,9 @@ def test_corrupt_sketch_is_refused_as_by_redis(oracle: Oracle, data: bytes) -> N
     """What is no whole sketch is an error, and stays as it is."""
     requests = [[b"SET", b"h", data], [b"PFCOUNT", b"h"], [b"PFCOUNT", b"h", b"g"], [b"PFMERGE", b"g", b"h"]]
     requests += [[b"EXISTS", b"g"], [b"PFMERGE", b"h"], *values_of(b"h")]
+    requests += [[b"SET", b"s", b"no sketch"], [b"RPUSH", b"l", b"x"]]
+    requests += [[name, *keys, other] for name in (b"PFCOUNT", b"PFMERGE") for other in (b"s", b"l")
+                 for keys in ([b"h"], [b"d", b"h"], [b"h", b"d"])]  # fmt: skip
     requests += [[b"PFADD", b"h", element_at(16383, 2)], *values_of(b"h")]
     compare(oracle, requests, 2)
 
