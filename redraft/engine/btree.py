@@ -62,8 +62,9 @@ class BTreeStore:
         sync(new)
         new.rename(self._path / DATA)
         sync(self._path)
-        (self._path / UNSYNCED).unlink(missing_ok=True)
-        sync(self._path)
+        if (self._path / UNSYNCED).exists():
+            (self._path / UNSYNCED).unlink()
+            sync(self._path)
 
     def _open(self) -> None:
         with _errors(self._path):

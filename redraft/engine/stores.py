@@ -2,7 +2,8 @@
 
 A store is written by one thread at a time, a batch at once, and read by another meanwhile: what is read is
 as of the last `refresh`, or newer.  After a crash it holds all of every batch that `write` returned from, and
-all or nothing of the next one.  Damage that is met is told by `StoreDamagedError`, never given as data.
+all or nothing of the next one.  The name of its directory is durable before it is opened; those of its files
+are the store's own business.  Damage that is met is told by `StoreDamagedError`, never given as data.
 """
 
 from __future__ import annotations

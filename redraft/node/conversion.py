@@ -8,7 +8,6 @@ is durable the other engine's directory goes.  A crash in between leaves both, a
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +17,7 @@ from redraft.base.errors import DamagedError, DirectoryError
 from redraft.engine.kinds import STORES, opener
 from redraft.engine.stored import CHECKPOINT, StoredEngine
 from redraft.engine.stores import damage_noted
-from redraft.node.states import generations
+from redraft.node.states import generations, remove_whole, sweep
 from redraft.replica.snapshotting import Making, header_of
 from redraft.snapshot.format import Header
 from redraft.snapshot.store import Store
@@ -79,11 +78,14 @@ def convert(
     Takes long; for a thread.  The worker of `store` has none itself: its work is done here.  Groups in
     `dropped` have no replica any more.  Returns early when it is stopped.  Raises DirectoryError.
     """
+    for known in STORES:
+        sweep(path / known)
     for other, group in [(other, group) for other, group in _groups(path) if other != kind]:
         below = path / other / str(group)
         try:
             if group not in dropped and not _convert(path / other, other, group, store, is_stopped):
                 return
+            remove_whole(below)
         except DamagedError as error:
             log.error("%s What engine %s had of group %d is lost.", error, other, group)
             below.rename(below.with_name(below.name + SUFFIX_DAMAGED))
@@ -92,8 +94,6 @@ def convert(
                 f"What engine {other} has of group {group} in {below} could not be made a snapshot for "
                 f"engine {kind}: {error.strerror or error}. Mend that, or start with --engine {other} again."
             ) from error
-        else:
-            shutil.rmtree(below)
 
 
 def _convert(path: Path, kind: str, group: int, store: Store, is_stopped: Callable[[], bool]) -> bool:

@@ -2,7 +2,8 @@
 
 With an engine on disk each group has a directory, and in it one of a generation: a snapshot that arrives is
 loaded into a new generation, which takes over when all of it is there.  A generation counts once it has a
-checkpoint; what was left of others by a crash is removed when the group is opened.
+checkpoint; what was left of others by a crash is removed when the group is opened.  What is removed gets
+another name first, so that no half of it is ever taken for a state.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from redraft.base.errors import DamagedError, DirectoryError
 from redraft.commands.keyspace import Keyspace
@@ -26,6 +27,9 @@ from redraft.snapshot.worker import Worker
 from redraft.topology.cluster_map import Group
 
 log = logging.getLogger("redraft.node")
+
+GONE: Final = ".gone"
+"""Behind the name of a directory that is being removed."""
 
 OpenStore = Callable[[Path], Store]
 """Opens a store in a directory, or makes one there."""
@@ -113,6 +117,7 @@ class DiskStates:
     def open(self, group: Group, view: LogView) -> tuple[Applier, Header | None]:
         """See `States.open`; raises DirectoryError when the files can't be opened."""
         number = group.group_id
+        self._sweep(number)
         try:
             for path in reversed(self._generations(number)):
                 if number in self._current:
@@ -162,6 +167,7 @@ class DiskStates:
         self.abandon(group)
         for path in self._generations(group):
             self._remove(path)
+        self._sweep(group)
 
     def close(self) -> None:
         """See `States.close`."""
@@ -180,12 +186,17 @@ class DiskStates:
         return [path for path in generations(self._path, group) if path not in self._going]
 
     def _new(self, group: int) -> tuple[Path, StoredEngine]:
-        names = [int(path.name) for path in generations(self._path, group)]
-        path = self._path / str(group) / str(max(names, default=0) + 1)
+        below = self._path / str(group)
+        going = [path for path in self._going if path.parent == below]
+        names = [int(path.name) for path in (*generations(self._path, group), *going)]
+        path = below / str(max(names, default=0) + 1)
         path.mkdir(parents=True)
-        engine = self._opened(path)
-        self._worker.submit(lambda: _sync_way(path, self._path.parent), _told)
-        return path, engine
+        try:
+            _sync_way(path.parent, self._path.parent.parent)
+            return path, self._opened(path)
+        except OSError:
+            self._remove(path)
+            raise
 
     def _opened(self, path: Path) -> StoredEngine:
         store = self._open_store(path)
@@ -205,7 +216,7 @@ class DiskStates:
         def remove() -> None:
             if engine is not None:
                 engine.close()
-            shutil.rmtree(path, ignore_errors=True)
+            remove_whole(path)
 
         def removed(error: OSError | None) -> None:
             self._going.pop(path, None)
@@ -214,15 +225,35 @@ class DiskStates:
         self._going[path] = engine
         self._worker.submit(remove, removed)
 
+    def _sweep(self, group: int) -> None:
+        """Go on with what a crash kept from being removed."""
+        self._worker.submit(lambda: sweep(self._path / str(group)), _told)
+
 
 def generations(path: Path, group: int) -> list[Path]:
     """Return the directories of a group's generations below an engine's, the oldest first."""
     below = path / str(group)
-    return sorted(below.iterdir(), key=lambda each: int(each.name)) if below.exists() else []
+    found = [each for each in below.iterdir() if each.name.isdecimal()] if below.exists() else []
+    return sorted(found, key=lambda each: int(each.name))
+
+
+def remove_whole(path: Path) -> None:
+    """Remove a directory; a crash leaves all of it, or nothing of that name.  Raises OSError."""
+    gone = path.with_name(path.name + GONE)
+    shutil.rmtree(gone, ignore_errors=True)
+    path.rename(gone)
+    sync(path.parent)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def sweep(below: Path) -> None:
+    """Remove what a crash left of directories that were being removed."""
+    for path in below.glob(f"*{GONE}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync_way(path: Path, top: Path) -> None:
-    """Make a new directory durable: its files, and its name in all above it."""
+    """Make durable which files a directory has, and its name in all above it."""
     while True:
         sync(path)
         if path == top or not path.is_relative_to(top):
