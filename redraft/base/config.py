@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from redraft.base.address import Address
+from redraft.base.announced import Announced
 from redraft.base.limits import (
     ENTRY_BYTES_MAX,
     GIB,
@@ -34,6 +35,7 @@ from redraft.base.setting import (
     COUNT,
     MILLISECONDS,
     OPTIONAL_ADDRESS,
+    OPTIONAL_ANNOUNCED,
     OPTIONAL_PATH,
     PATH,
     PERCENT,
@@ -59,7 +61,7 @@ NODE, STORAGE, CLUSTER, CONSENSUS, CLIENTS, MEMORY, LOG = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One node's settings; ports, `advertise` and `cluster` are filled in, never 0, None or empty."""
+    """One node's settings; ports, `advertise`, `announce` and `cluster` are filled in, never 0 or empty."""
 
     listen: Address = setting(
         Address("127.0.0.1", 6379),
@@ -80,6 +82,16 @@ class Config:
         NODE,
         """The address by which the other nodes and cluster clients know this node, as it stands in
         `cluster`; `listen` unless given. Needed when listening on every interface (0.0.0.0).""",
+    )
+    announce: Announced | None = setting(
+        None,
+        OPTIONAL_ANNOUNCED,
+        NODE,
+        """Where clients outside of a translated network or a container find this node: what `CLUSTER SLOTS`,
+        `SHARDS`, `NODES` and `MOVED` tell them. `HOST` (the ports are those the node listens on),
+        `HOST:PORT` (the client port; the others are as far from it as inside) or
+        `HOST:PORT:PRIMARY:REPLICA`. The host of `advertise` unless given. Of no meaning for nodes, which
+        find each other by `advertise`.""",
     )
     primary_port: int = setting(
         0,
@@ -453,6 +465,8 @@ class Config:
             if not getattr(self, name):
                 given = listed.given_peer_port if name == "peer_port" else 0
                 fill(self, name, given or self.listen.port + offset)
+        announced = self.announce or Announced(self.own_address.host)
+        fill(self, "announce", announced.filled(self.port, self.primary_port, self.replica_port))
 
     @property
     def host(self) -> str:
@@ -469,6 +483,12 @@ class Config:
         """This node's entry in `cluster`."""
         assert self.advertise is not None
         return self.advertise
+
+    @property
+    def announced(self) -> Announced:
+        """Where clients are told to find this node."""
+        assert self.announce is not None
+        return self.announce
 
     @property
     def lease_ms(self) -> float:

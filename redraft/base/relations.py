@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from redraft.base.address import Address
 from redraft.base.errors import ConfigError
 from redraft.base.limits import NODES_MAX, PEER_PORT_OFFSET, PORT_MAX, SECRET_BYTES_MAX, SECRET_BYTES_MIN
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def check_relations(config: Config) -> None:
     """Refuse a combination of settings that can't be served, with one sentence that says what to do."""
-    for check in (_secret, _ports, _addresses, _timing, _sizes):
+    for check in (_secret, _ports, _addresses, _announced, _timing, _sizes):
         check(config)
 
 
@@ -72,6 +73,20 @@ def _addresses(config: Config) -> None:
             raise ConfigError(
                 f"{each} leaves no room for its peer port: write it as {each.client}@PEERPORT in cluster."
             )
+
+
+def _announced(config: Config) -> None:
+    announced = config.announced
+    if Address(announced.host, announced.client_port).is_wildcard:
+        raise ConfigError(
+            f"Clients can't connect to {announced.host}: set announce to a host that they reach."
+        )
+    ports = announced[1:]
+    if not all(1 <= port <= PORT_MAX for port in ports) or len(set(ports)) < len(ports):
+        raise ConfigError(
+            f"The ports announced would be {', '.join(map(str, ports))}: give announce three different ones "
+            f"from 1 to {PORT_MAX}, as HOST:PORT:PRIMARY:REPLICA."
+        )
 
 
 def _secret(config: Config) -> None:

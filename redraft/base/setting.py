@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from redraft.base.address import Address, parse_address, parse_addresses
+from redraft.base.announced import Announced, parse_announced
 from redraft.base.errors import ConfigError
 
 SIZE_UNITS = {
@@ -90,7 +91,7 @@ class Setting(NamedTuple):
 def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (list, tuple)) and not isinstance(value, Address):
+    if isinstance(value, (list, tuple)) and not isinstance(value, (Address, Announced)):
         return ",".join(str(item) for item in value)
     return str(value)
 
@@ -123,6 +124,10 @@ def _optional_address(text: str) -> Address | None:
     return parse_address(text) if text.strip() else None
 
 
+def _optional_announced(text: str) -> Announced | None:
+    return parse_announced(text) if text.strip() else None
+
+
 def _show_optional(value: object) -> str:
     return "" if value is None else str(value)
 
@@ -137,6 +142,9 @@ WORD = Kind("a word", "WORD", _text)
 ADDRESS = Kind("HOST:PORT", "HOST:PORT", parse_address)
 OPTIONAL_ADDRESS = Kind("HOST:PORT", "HOST:PORT", _optional_address, _show_optional)
 ADDRESSES = Kind("HOST:PORT,...", "HOST:PORT,...", parse_addresses, lambda value: ",".join(map(str, value)))
+OPTIONAL_ANNOUNCED = Kind(
+    "HOST[:PORT[:PRIMARY:REPLICA]]", "HOST[:PORT...]", _optional_announced, _show_optional
+)
 PATH = Kind("a path", "DIR", lambda text: Path(text).expanduser())
 OPTIONAL_PATH = Kind("a path", "FILE", _optional_path, _show_optional)
 

@@ -140,6 +140,7 @@ def _node(
         bootstrap.roster,
         directory,
         (card.primary_port, card.replica_port, card.peer_port),
+        config.announced,
     )
     return Node(
         config,

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from redraft.base.announced import NOTHING, Announced
 from redraft.base.limits import NODES_MAX
 from redraft.control.placing import fill, replaced
 from redraft.topology.cluster_map import ClusterMap
@@ -47,6 +48,7 @@ class NodeRecord(msgspec.Struct, frozen=True):
     replica_port: int = 0
     peer_port: int = 0
     leaving: bool = False
+    announced: Announced = NOTHING
 
     @property
     def address(self) -> str:
@@ -112,12 +114,13 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
 
 
 class Announce(msgspec.Struct, frozen=True, tag="announce"):
-    """A member tells its other ports, which are no part of who it is."""
+    """A member tells its other ports, and where clients find it, which is no part of who it is."""
 
     node_id: int
     primary_port: int
     replica_port: int
     peer_port: int
+    announced: Announced = NOTHING
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove"):
@@ -281,6 +284,7 @@ def _announce(topology: Topology, command: Announce, index: int) -> tuple[Topolo
         primary_port=command.primary_port,
         replica_port=command.replica_port,
         peer_port=command.peer_port,
+        announced=command.announced,
     )
     if told == node:
         return topology, topology.epoch

@@ -31,4 +31,5 @@ def _member(node: NodeRecord, met: Member | None) -> Member:
         node.primary_port or (met.primary_port if met else 0),
         node.replica_port or (met.replica_port if met else 0),
         node.peer_port or (met.peer_port if met else 0),
+        node.announced,
     )

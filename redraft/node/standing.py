@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from redraft.base.announced import NOTHING, Announced
 from redraft.control.topology import TOPOLOGY_GROUP, Topology, topology_placement
 from redraft.node.roster import Roster
 from redraft.raft.configuration import Configuration
@@ -42,6 +43,8 @@ class Standing:
     memory: Memory
     ports: tuple[int, int, int]
     """The primary, replica and peer port of this node."""
+    announced: Announced = NOTHING
+    """Where clients are told to find this node."""
 
     def founding_configuration(self, group: int) -> Configuration:
         """The configuration a group's log begins with on this node; the empty one if it is no founder."""

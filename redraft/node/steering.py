@@ -71,6 +71,7 @@ class Steering:
     """One node's dealings with the topology."""
 
     __slots__ = (
+        "_announced",
         "_asked",
         "_looked_ms",
         "_memory",
@@ -88,6 +89,7 @@ class Steering:
         self._node = node
         self._memory = standing.memory
         self._ports = standing.ports
+        self._announced = standing.announced
         self._asked: set[Command] = set()
         self._steered_ms = self._looked_ms = 0.0
         self.roster = standing.roster
@@ -163,8 +165,11 @@ class Steering:
 
     def _announce(self, topology: Topology) -> None:
         own = topology.node(self._node.node_id)
-        if own is not None and (own.primary_port, own.replica_port, own.peer_port) != self._ports:
-            self._put(Announce(own.node_id, *self._ports))
+        if own is None:
+            return
+        ports = own.primary_port, own.replica_port, own.peer_port
+        if ports != self._ports or own.announced != self._announced:
+            self._put(Announce(own.node_id, *self._ports, self._announced))
 
     def _steer(self, record: GroupRecord, replica: Replica) -> None:
         node, raft = self._node, replica.raft

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from redraft.base.announced import NOTHING, Announced
 from redraft.topology.placement import place_replicas
 from redraft.topology.slots import contiguous_ranges, owner_table
 
@@ -24,6 +25,14 @@ class Member:
     primary_port: int
     replica_port: int
     peer_port: int
+    announced: Announced = NOTHING
+
+    @property
+    def shown(self) -> Announced:
+        """Where clients are told to find it."""
+        if self.announced.host:
+            return self.announced
+        return Announced(self.host, self.client_port, self.primary_port, self.replica_port)
 
     @property
     def address(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from redraft.base.address import Address, parse_address, parse_addresses
+from redraft.base.announced import parse_announced
 from redraft.base.config import SETTINGS, Config
 from redraft.base.configload import load_config, unknown_variables
 from redraft.base.errors import ConfigError
@@ -23,6 +24,24 @@ def test_config_defaults_are_a_cluster_of_one() -> None:
     assert (config.primary_port, config.replica_port, config.peer_port) == (7379, 8379, 16379)
     assert config.cluster == (config.own_address,)
     assert load_config({"peer_port": "9999"}).cluster[0].peer_port == 9999
+
+
+@pytest.mark.parametrize(
+    ("announce", "shown"),
+    [
+        ("", "127.0.0.1:7000:7777:9000"),
+        ("redis.example.com", "redis.example.com:7000:7777:9000"),
+        ("203.0.113.7:30000", "203.0.113.7:30000:30777:32000"),
+        ("203.0.113.7:1:2:3", "203.0.113.7:1:2:3"),
+        ("[2001:db8::1]:30000", "[2001:db8::1]:30000:30777:32000"),
+    ],
+)
+def test_config_announces_what_is_not_said_as_it_is(announce: str, shown: str) -> None:
+    """A host alone keeps the ports, a client port moves the others with it, three ports are as they are."""
+    config = load_config({"listen": "127.0.0.1:7000", "primary_port": "7777", "announce": announce})
+    assert str(config.announced) == shown
+    assert config.changed(maxclients=7).announced == config.announced
+    assert parse_announced(shown) == config.announced
 
 
 def test_config_later_sources_win(tmp_path: Path) -> None:
@@ -41,6 +60,13 @@ def test_config_later_sources_win(tmp_path: Path) -> None:
         ({"listen": "6379"}, "is not an address"),
         ({"listen": "::1:6379"}, "in brackets"),
         ({"listen": "127.0.0.1:70000"}, "no valid port"),
+        ({"announce": "a:b"}, "HOST:PORT:PRIMARY:REPLICA"),
+        ({"announce": "a:1:2"}, "HOST:PORT:PRIMARY:REPLICA"),
+        ({"announce": "::1:6379"}, "in brackets"),
+        ({"announce": "a:0"}, "HOST:PORT:PRIMARY:REPLICA"),
+        ({"announce": "0.0.0.0"}, "Clients can't connect to 0.0.0.0"),
+        ({"announce": "a:65000"}, "give announce three different ones"),
+        ({"announce": "a:1:1:2"}, "give announce three different ones"),
         ({"listen": "127.0.0.1:60000"}, "leaves no room for peer_port"),
         ({"listen": "0.0.0.0:6379", "advertise": "10.0.0.1:6379"}, "loopback addresses only"),
         ({"listen": "0.0.0.0:6379", "cluster_secret": SECRET}, "set advertise"),

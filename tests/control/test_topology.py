@@ -8,6 +8,7 @@ from itertools import count
 import msgspec
 import pytest
 
+from redraft.base.announced import Announced
 from redraft.control.topology import (
     FOUNDING_EPOCH,
     TOPOLOGY_VOTERS_MAX,
@@ -238,6 +239,19 @@ def test_announced_ports_show_on_the_map_and_others_as_met() -> None:
     assert seen.epoch == machine.topology.epoch == machine.index
     machine.do(Announce(1, 5001, 5002, 5003))
     assert machine.topology.epoch == machine.index - 1, "nothing new is no change"
+
+
+def test_what_a_member_announces_is_where_it_is_shown() -> None:
+    """Until it announces something a member is shown where it listens; the last word counts."""
+    machine = Machine(founded())
+    told = Announced("redis.example.com", 30_001, 30_002, 30_003)
+    machine.do(Announce(1, 5001, 5002, 5003, told))
+    seen = map_of(machine.topology, "c", {})
+    assert seen.member(1).shown == told
+    assert seen.member(2).shown == Announced("10.0.0.1", 7002, 0, 0)
+    assert decode(encode(machine.topology)) == machine.topology
+    machine.do(Announce(1, 5001, 5002, 5003))
+    assert map_of(machine.topology, "c", {}).member(1).shown == Announced("10.0.0.1", 7001, 5001, 5002)
 
 
 def test_topology_group_has_up_to_five_voters_and_everybody_follows() -> None:
