@@ -53,7 +53,7 @@ ABSENT: Final = (
     ),
     ("client|pause client|unpause client|unblock", "not there yet"),
     ("move swapdb", "there is one database, as in Redis Cluster"),
-    ("migrate restore-asking asking", "slots don't move between groups"),
+    ("migrate restore-asking", "slots don't move between groups"),
     (
         "wait waitaof",
         "a write that is answered is on the disks of a quorum",
@@ -65,13 +65,6 @@ ABSENT: Final = (
     (
         "replicaof slaveof psync sync replconf failover role",
         "groups replicate by Raft and choose their leaders themselves",
-    ),
-    (
-        "cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|count-failure-reports"
-        " cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget"
-        " cluster|links cluster|meet cluster|myshardid cluster|replicas cluster|replicate"
-        " cluster|reset cluster|saveconfig cluster|set-config-epoch cluster|setslot cluster|slaves",
-        "the cluster places its groups itself; `redraft node` and `REDRAFT` change its members",
     ),
     ("memory|stats", "`INFO memory` has what a node knows of its memory"),
     (

@@ -121,6 +121,7 @@ _SUBJECT_OF_NAME = {
     b"flushall": "keyspace",
     b"flushdb": "keyspace",
     b"command": "connection",
+    b"asking": "connection",
     b"readonly": "connection",
     b"readwrite": "connection",
 }

@@ -1,4 +1,4 @@
-"""The table's rows for what a node answers by itself: the connection, the server, the cluster."""
+"""The table's rows for what a node answers by itself: the connection, the server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from redraft.commands.command import Command, row
 _connection = partial(row, group="connection", local=True)
 _server = partial(row, group="server", local=True)
 _transaction = partial(row, group="transactions", local=True)
-_cluster = partial(row, group="cluster", local=True)
 _ALWAYS = "loading stale"
 _SETUP = "noscript loading stale fast no_auth allow_busy"
 _OWN = "noscript loading stale"
@@ -90,22 +89,6 @@ _CONFIG = (
             tips="request_policy:all_nodes response_policy:all_succeeded"),
 )  # fmt: skip
 
-_CLUSTER = (
-    _cluster("cluster|countkeysinslot", 3, "stale", since="3.0.0", summary="The number of keys in a slot",
-             usage="slot", handler=whole.cluster),
-    _cluster("cluster|getkeysinslot", 4, "stale", since="3.0.0", summary="Some keys of a slot",
-             complexity="O(N)", usage="slot count", tips=_VARIES, handler=whole.cluster),
-    _cluster("cluster|help", 2, _ALWAYS, since="5.0.0", summary="What CLUSTER can do"),
-    _cluster("cluster|info", 2, "stale", since="3.0.0", summary="The state of the cluster", tips=_VARIES),
-    _cluster("cluster|keyslot", 3, "stale", since="3.0.0", summary="The slot of a key", usage="key"),
-    _cluster("cluster|myid", 2, "stale", since="3.0.0", summary="The node's id"),
-    _cluster("cluster|nodes", 2, "stale", since="3.0.0", summary="The nodes and their slots", tips=_VARIES),
-    _cluster("cluster|shards", 2, "stale", since="7.0.0", summary="The slots and the nodes that serve them",
-             tips=_VARIES),
-    _cluster("cluster|slots", 2, "stale", since="3.0.0", summary="The slots and the nodes that serve them",
-             tips=_VARIES),
-)  # fmt: skip
-
 LOCAL: tuple[Command, ...] = (
     _connection("auth", -2, _SETUP, since="1.0.0", summary="Prove who you are", usage="[username] password",
                 complexity="O(N)"),
@@ -143,10 +126,4 @@ LOCAL: tuple[Command, ...] = (
     _transaction("watch", -2, _SWITCH, (1, -1, 1), "RO", since="2.2.0",
                  summary="Let the next EXEC do nothing if any of the keys has changed", complexity="O(N)",
                  usage="key [key ...]", handler=transaction.watch),
-    _cluster("cluster", -2, since="3.0.0", summary="The cluster's state", complexity=_BY_SUBCOMMAND,
-             subcommands=_CLUSTER, handler=whole.cluster),
-    _cluster("readonly", 1, "loading stale fast", since="3.0.0",
-             summary="Let replicas answer this connection's reads"),
-    _cluster("readwrite", 1, "loading stale fast", since="3.0.0",
-             summary="Let only leaders answer this connection"),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from redraft.commands.command import Command, Kind
 from redraft.commands.facts_bitmaps import BITMAPS
+from redraft.commands.facts_cluster import CLUSTER
 from redraft.commands.facts_generic import GENERIC
 from redraft.commands.facts_geo import GEO
 from redraft.commands.facts_hashes import HASHES
@@ -33,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     *SORTED_SETS,
     *STREAMS,
     *LOCAL,
+    *CLUSTER,
 )
 """Every command; containers hold their subcommands."""
 

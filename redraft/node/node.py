@@ -130,7 +130,7 @@ class Node:
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
-        self.heartbeat = Heartbeat(self)
+        self.heartbeat = Heartbeat(self, self._links)
         self.hosting = Hosting(self, standing, node_log, store, states, rng)
         self.snapshots = self._snapshots = Snapshots(self, store)
         self.lanes: dict[int, Lane] = {}

@@ -10,8 +10,17 @@ from typing import Any, Protocol
 
 from redraft.base.config import Config
 from redraft.control.topology import Command, Refused
+from redraft.node.heartbeat import Contact
 from redraft.replica.request import Request
-from redraft.topology.cluster_map import Group, Member
+from redraft.topology.cluster_map import ClusterMap, Group, Member
+
+
+class Contacts(Protocol):
+    """What a node has seen of its peers."""
+
+    def contact(self, peer: int) -> Contact:
+        """How it gets on with a peer, or with itself."""
+        ...
 
 
 class Node(Protocol):
@@ -25,6 +34,16 @@ class Node(Protocol):
     @property
     def config(self) -> Config:
         """The settings in force."""
+        ...
+
+    @property
+    def cluster(self) -> ClusterMap:
+        """The cluster map as of now."""
+        ...
+
+    @property
+    def heartbeat(self) -> Contacts:
+        """What is known of who is alive."""
         ...
 
     @property

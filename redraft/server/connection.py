@@ -54,6 +54,7 @@ class Connection:
         "_readable",
         "_recv",
         "_scan",
+        "_scanner",
         "_submit",
         "_unfinished",
         "_walk",
@@ -90,7 +91,6 @@ class Connection:
         self.number = number
         self._fd = sock.fileno()
         self._recv = sock.recv
-        self._scan = port.scanner.scan
         self._submit = front.node.submit
         self._output = Output(sock)
         self._readable = False
@@ -114,13 +114,19 @@ class Connection:
         """What HELLO and CLIENT set is as it was at first (RESET)."""
         self.proto = 2
         self.replies = REPLIES_ON
-        self.readonly = False
+        self.read_only(on=False)
         self.name = b""
         self.lib_name = b""
         self.lib_version = b""
         self.no_evict = False
         self.no_touch = False
         transaction.forget(self)
+
+    def read_only(self, *, on: bool) -> None:
+        """READONLY and READWRITE: what comes from now on may be read here, or may not."""
+        self.readonly = on
+        self._scanner = self.port.reader if on else self.port.scanner
+        self._scan = self._scanner.scan
 
     # ---- from the reactor ----
 
@@ -240,6 +246,11 @@ class Connection:
         if not count:
             self._no_command(data, consumed, status, needed, cursor, left)
             return
+        if self.readonly and (writes or group < 0 or self.transaction is not None):
+            # the reader's table is for reads alone; what needs a thought goes by the port's
+            consumed, status, needed, count, group, writes, last_id, cursor, left = self.port.scanner.scan(
+                data, at
+            )
         self.last_id = last_id
         self.last_ms = front.now_ms
         if self.transaction is not None:
@@ -256,7 +267,7 @@ class Connection:
         if group > 0:
             self._submit(Whole(self, group, data, count, self.proto, writes == 1))
         elif group == 0:
-            Split(self, *self.port.scanner.partition(data, at)).submit(self._submit)
+            Split(self, *self._scanner.partition(data, at)).submit(self._submit)
         else:
             self.busy = False
             self._go_on_walking(Walk(data, at, self.port.scanner.commands()))

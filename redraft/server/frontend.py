@@ -48,6 +48,7 @@ class FrontEnd:
         self.client_port = ClientPort(self.leaders, bulk_max)
         self.primary_port = PrimaryPort(self.leaders, bulk_max)
         self.replica_port = ReplicaPort(self.leaders, bulk_max)
+        self.ports: tuple[Port, ...] = (self.client_port, self.primary_port, self.replica_port)
         self.connections: dict[int, Connection] = {}
         self.paused = False
         self.bytes_waiting = 0
@@ -217,7 +218,7 @@ class FrontEnd:
         if now - self._refreshed_ms >= LEADERS_MS:
             self._refreshed_ms = now
             if self.leaders.refresh():
-                for port in (self.client_port, self.primary_port, self.replica_port):
+                for port in self.ports:
                     port.refresh()
         if self._ready:
             self.reactor.wake()
@@ -269,8 +270,8 @@ class FrontEnd:
         """Put changed settings in force, here and in the node."""
         self.config = config
         self.node.reconfigure(config)
-        for port in (self.client_port, self.primary_port, self.replica_port):
-            port.scanner.bulk_max = config.proto_max_bulk_len
+        for port in self.ports:
+            port.limit_bulk(config.proto_max_bulk_len)
 
     def close(self) -> None:
         """Stop listening and close all connections."""

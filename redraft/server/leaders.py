@@ -59,6 +59,15 @@ class Leaders:
         leader = self._known.get(group, 0)
         return next((member for member in self._node.members if member.node_id == leader), None)
 
+    def by_leader(self) -> dict[int, tuple[Group, ...]]:
+        """The groups that each node leads, as far as is known."""
+        led: dict[int, tuple[Group, ...]] = {}
+        for number in self.all_groups:
+            leader = self._known.get(number, 0)
+            if leader:
+                led[leader] = (*led.get(leader, ()), self.groups[number])
+        return led
+
     def followers(self, group: int) -> list[Member]:
         """The members that have a replica of a group and do not lead it."""
         leader, voters = self._known.get(group, 0), self.groups[group].voters

@@ -5,8 +5,9 @@
     replica  Redis Cluster, READONLY reads of the slots this node follows; else MOVED likewise
 
 A port has its own scanner, whose table of groups has what is plain here: on the primary port the
-groups led, on the replica port none.  The tables follow what the node knows with a short delay;
-that is harmless, as any group can be asked by way of any node.
+groups led, on the replica port none.  Connections that said READONLY have another one there, whose
+table has the groups followed; what it finds is for reads only.  The tables follow what the node
+knows with a short delay; that is harmless, as any group can be asked by way of any node.
 """
 
 from __future__ import annotations
@@ -42,10 +43,17 @@ class Port:
 
     def __init__(self, leaders: Leaders, bulk_max: int) -> None:
         self.leaders = leaders
-        self.scanner = Scanner(bulk_max, ARGUMENTS_MAX, COMMANDS_PER_SCAN, one_slot=self.cluster_enabled)
+        self.scanner = self.reader = self._new_scanner(bulk_max)
         self._plain: frozenset[int] = frozenset()  # what the scanner's table was made of
         self._groups: Sequence[int] = ()
         self.refresh()
+
+    def _new_scanner(self, bulk_max: int) -> Scanner:
+        return Scanner(bulk_max, ARGUMENTS_MAX, COMMANDS_PER_SCAN, one_slot=self.cluster_enabled)
+
+    def limit_bulk(self, bulk_max: int) -> None:
+        """Let arguments be so long from now on."""
+        self.scanner.bulk_max = self.reader.bulk_max = bulk_max
 
     def plain(self) -> Collection[int]:
         """The groups whose commands need no thought on this port."""
@@ -74,7 +82,7 @@ class Port:
         leader = self.leaders.of(owner)
         if leader is None:
             return owner
-        return words.moved(slot, f"{leader.host}:{leader.primary_port}")
+        return words.moved(slot, f"{leader.shown.host}:{leader.shown.primary_port}")
 
 
 class ClientPort(Port):
@@ -123,6 +131,20 @@ class ReplicaPort(Port):
 
     name = "replica"
     role = "slave"
+
+    def __init__(self, leaders: Leaders, bulk_max: int) -> None:
+        super().__init__(leaders, bulk_max)
+        self.reader = self._new_scanner(bulk_max)
+        self._read: frozenset[int] = frozenset()  # what the reader's table was made of
+        self._read_groups: Sequence[int] = ()
+        self.refresh()
+
+    def refresh(self) -> None:
+        super().refresh()
+        followed, groups = frozenset(self.leaders.followed), self.leaders.group_of_slot
+        if self.reader is not self.scanner and (followed != self._read or groups is not self._read_groups):
+            self._read, self._read_groups = followed, groups
+            self.reader.set_groups([group if group in followed else 0 for group in groups])
 
     def plain(self) -> Collection[int]:
         return ()

@@ -79,6 +79,7 @@ class Link:
     """One end of a link: what its process sends with (satisfies `redraft.node.seams.PeerLink`)."""
 
     __slots__ = ("_network", "arrival_us", "closed", "cut_us", "held", "here", "queue", "session", "there")
+    queued_bytes = 0
 
     def __init__(self, network: Network, here: Endpoint, there: Endpoint, session: int) -> None:
         self._network = network

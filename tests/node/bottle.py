@@ -190,6 +190,8 @@ class Disk:
 class Link:
     """One direction of a connection."""
 
+    queued_bytes = 0
+
     def __init__(self, session: int) -> None:
         self.session = session
         self.closed = False

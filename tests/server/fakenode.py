@@ -14,6 +14,7 @@ from redraft.commands.keyspace import Keyspace
 from redraft.control.applier import decode_requests
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused, decode_command
 from redraft.engine.hash import HashEngine
+from redraft.node.heartbeat import Contact
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
 
@@ -60,8 +61,22 @@ class FakeNode:
         self.submitted: list[tuple[int, bytes, int, bool]] | None = None
         self.clock_ms = 1000.0
         self.contexts = contexts if contexts is not None else keyspaces(self.map)
+        self.silent_ms: dict[int, float] = {}  # peers that don't answer
         self.refusal: Refused | None = None
         self.topology_commands: list[Command] = []
+
+    @property
+    def cluster(self) -> ClusterMap:
+        return self.map
+
+    @property
+    def heartbeat(self) -> FakeNode:
+        return self
+
+    def contact(self, peer: int) -> Contact:
+        if peer not in self.silent_ms:
+            return Contact(5000.0, 50.0, 0, True)
+        return Contact(0.0, self.silent_ms[peer], 0, False)
 
     @property
     def members(self) -> Sequence[Member]:

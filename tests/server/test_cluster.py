@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import redis
 from redis.cluster import ClusterNode, LoadBalancingStrategy, RedisCluster
 
+from redraft.accel.scan import key_slot
+from redraft.base.announced import Announced
 from redraft.server.frontend import FrontEnd
-from redraft.server.local.cluster import replica_id
+from redraft.server.shown import client_id, replica_id
 from redraft.topology.cluster_map import Member, first_map
 from redraft.transport.reactor import Reactor
 from tests.server.fakenode import THREE, FakeNode, keyspaces
-from tests.server.harness import Site
+from tests.server.harness import Client, Site
 
 EITHER = LoadBalancingStrategy.ROUND_ROBIN
+
+
+def nodes_of(client: Client) -> list[str]:
+    """The lines of CLUSTER NODES, with 0 for when nodes last answered."""
+    lines = client.ask("CLUSTER", "NODES").decode().splitlines()[1:-1]
+    return [re.sub(r" 0 \d{13} ", " 0 0 ", line) for line in lines]
 
 
 @pytest.fixture
@@ -29,16 +39,170 @@ def shared(site: Site) -> Site:
 
 def test_nodes_lists_masters_and_replicas_by_address(shared: Site) -> None:
     """A node is a master at its primary port and a replica at its replica port; `myself` goes by the port."""
-    text = shared.client().ask("CLUSTER", "NODES").decode()
-    lines = text.splitlines()[1:-1]
-    one, two = THREE[0], THREE[1]
+    lines = nodes_of(shared.client(shared.front.primary_port))
+    one, two, three = THREE
     assert lines[0] == f"{one.hex_id} 127.0.0.1:7379@16379 myself,master - 0 0 1 connected 0-5460"
-    assert lines[1] == f"{replica_id(one)} 127.0.0.1:8379@16379 slave {two.hex_id} 0 0 2 connected"
+    assert lines[1] == f"{replica_id(one)} 127.0.0.1:8379@16379 slave {two.hex_id} 0 0 1 connected"
+    assert lines[5].split()[3] == one.hex_id
+    assert lines[3].split()[3] == three.hex_id, "each master has a replica"
     assert len(lines) == 6
     replica = shared.client(shared.front.replica_port)
-    assert b"myself,slave" in replica.ask("CLUSTER", "NODES")
-    assert replica.ask("CLUSTER", "MYID") == b"$40\r\n%b\r\n" % replica_id(one).encode()
-    assert shared.client().ask("CLUSTER", "MYID") == b"$40\r\n%b\r\n" % one.hex_id.encode()
+    (own,) = (line for line in nodes_of(replica) if "myself" in line)
+    assert own.startswith(f"{replica_id(one)} 127.0.0.1:8379@16379 myself,slave {two.hex_id}")
+
+
+def test_nodes_at_the_client_port_has_that_address_too(shared: Site) -> None:
+    """It answers for all slots, so it is a replica of its node's primary port, and counts no key twice."""
+    lines = nodes_of(shared.client())
+    (own,) = (line for line in lines if "myself" in line)
+    one = THREE[0]
+    assert own == f"{client_id(one)} 127.0.0.1:6379@16379 myself,slave {one.hex_id} 0 0 1 connected"
+    assert len(lines) == 7
+
+
+def test_each_port_has_an_id_and_its_masters_shard(shared: Site) -> None:
+    """CLUSTER MYID is the id of `myself`; MYSHARDID is the same for a master and its replicas."""
+    front, two = shared.front, THREE[1]
+    ids = {port.name: shared.client(port).ask("CLUSTER", "MYID") for port in front.ports}
+    assert ids["primary"] == b"$40\r\n%b\r\n" % THREE[0].hex_id.encode()
+    assert ids["replica"] == b"$40\r\n%b\r\n" % replica_id(THREE[0]).encode()
+    assert ids["client"] == b"$40\r\n%b\r\n" % client_id(THREE[0]).encode()
+    shards = {port.name: shared.client(port).ask("CLUSTER", "MYSHARDID") for port in front.ports}
+    assert shards["primary"] == shards["client"] != shards["replica"]
+    with Site(node_id=two.node_id) as other:
+        other.node.led_by = {1: 1, 2: 2, 3: 3}
+        other.tick()
+        assert other.client(other.front.primary_port).ask("CLUSTER", "MYSHARDID") == shards["replica"]
+
+
+def test_node_of_no_group_shows_its_replica_port_to_who_asks_there(site: Site) -> None:
+    """`redis-cli --cluster` needs a line of its own wherever it asks."""
+    assert len(nodes_of(site.client(site.front.primary_port))) == 5, "node 1 leads all, and follows none"
+    (own,) = (line for line in nodes_of(site.client(site.front.replica_port)) if "myself" in line)
+    assert own.split()[3] == THREE[0].hex_id
+
+
+def test_dead_nodes_are_told(shared: Site) -> None:
+    """`fail?` when a node does not answer, `fail` when that lasts; its replica port leaves CLUSTER SLOTS."""
+    client = shared.client(shared.front.primary_port)
+    two = THREE[1]
+    shared.node.silent_ms = {2: 400.0}
+    lines = [line.split() for line in nodes_of(client)]
+    assert [line[2] for line in lines if line[0] in (two.hex_id, replica_id(two))] == [
+        "master,fail?",
+        "slave,fail?",
+    ]
+    assert {line[7] for line in lines if line[0] == two.hex_id} == {"disconnected"}
+    assert b"cluster_state:ok\r\n" in client.ask("CLUSTER", "INFO")
+    assert b"cluster_slots_pfail:5461\r\n" in client.ask("CLUSTER", "INFO")
+    slots = client.ask("CLUSTER", "SLOTS")
+    assert b":7380\r\n" in slots, "the leader that is known stays until there is another"
+    assert b":8380\r\n" not in slots
+    assert b"$4\r\nfail\r\n" not in client.ask("CLUSTER", "SHARDS")
+    assert client.ask("CLUSTER", "COUNT-FAILURE-REPORTS", two.hex_id) == b":1\r\n"
+    shared.node.silent_ms = {2: 60_000.0}
+    assert [line.split()[2] for line in nodes_of(client) if line.startswith(two.hex_id)] == ["master,fail"]
+    assert b"cluster_state:fail\r\n" in client.ask("CLUSTER", "INFO")
+    assert client.ask("CLUSTER", "SHARDS").count(b"$4\r\nfail\r\n") == 3
+
+
+def test_replicas_are_those_of_a_masters_groups(shared: Site) -> None:
+    """REPLICAS and SLAVES; a replica has none, an unknown id is an error in Redis's words."""
+    client = shared.client(shared.front.primary_port)
+    one, two, three = THREE
+    for word in ("REPLICAS", "slaves"):
+        reply = client.ask("CLUSTER", word, one.hex_id).decode()
+        assert reply.startswith("*2\r\n")
+        for each in (two, three):
+            assert (
+                f"{replica_id(each)} 127.0.0.1:{each.replica_port}@{each.peer_port} slave {one.hex_id}"
+                in reply
+            )
+    refused = b"-ERR The specified node is not a master\r\n"
+    assert client.ask("CLUSTER", "REPLICAS", replica_id(two)) == refused
+    assert client.ask("CLUSTER", "REPLICAS", "x") == b"-ERR Unknown node x\r\n"
+    assert client.ask("CLUSTER", "COUNT-FAILURE-REPORTS", "x") == b"-ERR Unknown node x\r\n"
+    assert client.ask("CLUSTER", "COUNT-FAILURE-REPORTS", one.hex_id) == b":0\r\n"
+
+
+def test_links_are_two_for_each_peer_that_is_linked(shared: Site) -> None:
+    """Redis's fields; who has no link is not there."""
+    client = shared.client(shared.front.primary_port)
+    shared.node.silent_ms = {3: 400.0}
+    reply = client.ask("CLUSTER", "LINKS")
+    assert reply.startswith(b"*2\r\n*12\r\n$9\r\ndirection\r\n$2\r\nto\r\n$4\r\nnode\r\n")
+    fields = (b"create-time", b"events", b"send-buffer-allocated", b"send-buffer-used")
+    assert all(reply.count(field) == 2 for field in fields)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("MEET", "10.0.0.1", "6379"), b"redraft server --join"),
+        (("FORGET", THREE[1].hex_id), b"redraft node remove"),
+        (("ADDSLOTS", "1"), b"redraft slots move"),
+        (("ADDSLOTSRANGE", "1", "2"), b"redraft slots move"),
+        (("DELSLOTS", "1"), b"redraft slots move"),
+        (("DELSLOTSRANGE", "1", "2"), b"redraft slots move"),
+        (("FLUSHSLOTS",), b"redraft slots move"),
+        (("SETSLOT", "1", "NODE", THREE[1].hex_id), b"redraft slots move"),
+        (("FAILOVER",), b"redraft group move"),
+        (("REPLICATE", THREE[1].hex_id), b"redraft group move"),
+        (("RESET", "HARD"), b"redraft node remove"),
+        (("SET-CONFIG-EPOCH", "3"), b"only when the node does not know any other node."),
+    ],
+)
+def test_changes_by_redis_means_are_refused_with_ours(
+    site: Site, words: tuple[str, ...], says: bytes
+) -> None:
+    """Each says what to do instead; with too few words it is Redis's error of arity."""
+    client = site.client(site.front.primary_port)
+    reply = client.ask("CLUSTER", *words)
+    assert reply.startswith(b"-ERR ")
+    assert says in reply
+
+
+def test_what_is_so_already_is_said(site: Site) -> None:
+    """BUMPEPOCH and SAVECONFIG have nothing to do; ASKING, READONLY and READWRITE are accepted anywhere."""
+    for port in site.front.ports:
+        client = site.client(port)
+        assert client.ask("CLUSTER", "BUMPEPOCH") == b"+STILL 1\r\n"
+        assert client.ask("CLUSTER", "SAVECONFIG") == b"+OK\r\n"
+        for word in ("ASKING", "READONLY", "READWRITE"):
+            assert client.ask(word) == b"+OK\r\n"
+        assert (
+            client.ask("CLUSTER", "MEET", "x")
+            == b"-ERR wrong number of arguments for 'cluster|meet' command\r\n"
+        )
+
+
+def test_help_has_every_subcommand(site: Site) -> None:
+    """A line for each, and one that says what it does."""
+    text = site.client().ask("CLUSTER", "HELP")
+    for word in (b"ADDSLOTS", b"LINKS", b"MYSHARDID", b"REPLICAS", b"SLOTS"):
+        assert b"\r\n+%b" % word in text
+
+
+def test_announced_addresses_are_what_clients_are_told() -> None:
+    """SLOTS, SHARDS, NODES, MOVED and INFO send clients where the nodes say that they are found."""
+    told = Announced("redis.example.com", 30_001, 30_002, 30_003)
+    with Site(
+        members=[replace(THREE[0], announced=told), replace(THREE[1], announced=told), THREE[2]]
+    ) as site:
+        site.node.led_by = {1: 1, 2: 2, 3: 3}
+        site.tick()
+        client = site.client(site.front.primary_port)
+        nodes = nodes_of(client)
+        assert nodes[0].split()[1] == "redis.example.com:30002@16379"
+        assert nodes[1].split()[1] == "redis.example.com:30003@16379"
+        assert nodes[4].split()[1] == "127.0.0.1:7381@16381"
+        slots = client.ask("CLUSTER", "SLOTS")
+        assert slots.count(b"$17\r\nredis.example.com\r\n:30002\r\n") == 2
+        assert slots.count(b"$17\r\nredis.example.com\r\n:30003\r\n") == 4
+        assert client.ask("CLUSTER", "SHARDS").count(b":30003\r\n") == 4
+        key = next(f"k{n}" for n in range(200) if site.node.group_of_slot[key_slot(b"k%d" % n)] == 2)
+        assert client.ask("GET", key) == b"-MOVED %d redis.example.com:30002\r\n" % key_slot(key.encode())
+        assert nodes_of(site.client())[2].split()[1] == "redis.example.com:30001@16379"
 
 
 def test_slots_and_shards_name_primary_and_replica_ports(shared: Site) -> None:

@@ -139,8 +139,8 @@ def _replication(connection: Connection) -> Fields:
     if connection.port.role != "master":
         master = next((leaders.of(group) for group in leaders.followed), None)
         fields |= {
-            "master_host": master.host if master else "",
-            "master_port": master.primary_port if master else 0,
+            "master_host": master.shown.host if master else "",
+            "master_port": master.shown.primary_port if master else 0,
             "master_link_status": "up" if master else "down",
             "slave_read_only": 1,
         }
@@ -169,8 +169,9 @@ def _cpu(_connection: Connection) -> Fields:
     }
 
 
-def _cluster(connection: Connection) -> Fields:
-    return {"cluster_enabled": int(connection.port.cluster_enabled)}
+def _cluster(_connection: Connection) -> Fields:
+    """On every port CLUSTER answers, and `redis-cli --cluster` asks here whether it does."""
+    return {"cluster_enabled": 1}
 
 
 def _keyspace(connection: Connection) -> Fields:

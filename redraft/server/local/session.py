@@ -130,17 +130,23 @@ def quit_(connection: Connection, _args: list[bytes]) -> Value:
 
 def readonly(connection: Connection, _args: list[bytes]) -> Value:
     """Let replicas answer this connection's reads (they are linearizable all the same)."""
-    connection.readonly = True
+    connection.read_only(on=True)
     return OK
 
 
 def readwrite(connection: Connection, _args: list[bytes]) -> Value:
     """Take READONLY back."""
-    connection.readonly = False
+    connection.read_only(on=False)
+    return OK
+
+
+def asking(_connection: Connection, _args: list[bytes]) -> Value:
+    """Nobody is sent here by ASK: while a slot moves, its requests wait."""
     return OK
 
 
 HANDLERS: dict[bytes, Handler] = {
+    b"asking": asking,
     b"auth": auth,
     b"echo": echo,
     b"hello": hello,
