@@ -1,7 +1,11 @@
-"""Who leads what, as this node's clients are told: refreshed from the node, stable in between.
+"""Who leads what, as this node's clients are told.
 
-During an election a group's last known leader stays its leader here, so that a cluster client's map
-has no holes; a request to it is redirected or waits, but is not refused.
+Who leads one group is asked of the node each time; what is made of all groups (`led`, `followed`) is
+refreshed now and then.
+
+A group's last known leader stays its leader here, so that a cluster client's map has no holes.  While it
+does not answer and enough others do to elect a new one, clients are shown one of those in its stead, and a
+request waits at whichever primary port it came to: clients see latency, not a connection refused.
 """
 
 from __future__ import annotations
@@ -55,20 +59,48 @@ class Leaders:
         return changed
 
     def of(self, group: int) -> Member | None:
-        """The member that leads a group, None while that was never known."""
-        leader = self._known.get(group, 0)
-        return next((member for member in self._node.members if member.node_id == leader), None)
+        """Where clients are sent for a group: its leader, or who stands in; None while none was known."""
+        return self._member(self._acting(group))
+
+    def known(self, group: int) -> Member | None:
+        """The last known leader of a group."""
+        return self._member(self._leader(group))
+
+    def leads(self, group: int) -> bool:
+        """Whether this node leads a group."""
+        return self._leader(group) == self._node.node_id
+
+    def is_electing(self, group: int) -> bool:
+        """Whether a group's leader does not answer while enough others do to elect another one."""
+        return self._acting(group) != self._leader(group)
+
+    def _member(self, node_id: int) -> Member | None:
+        return next((member for member in self._node.members if member.node_id == node_id), None)
+
+    def _leader(self, group: int) -> int:
+        return self._node.leader_of(group) or self._known.get(group, 0)
+
+    def _acting(self, group: int) -> int:
+        leader = self._leader(group)
+        if not leader or self._answers(leader):
+            return leader
+        voters = self.groups[group].voters
+        living = [voter for voter in voters if self._answers(voter)]
+        return living[0] if 2 * len(living) > len(voters) else leader
+
+    def _answers(self, node_id: int) -> bool:
+        return self._node.heartbeat.contact(node_id).answers
 
     def by_leader(self) -> dict[int, tuple[Group, ...]]:
-        """The groups that each node leads, as far as is known."""
+        """The groups for which clients are sent to each node."""
         led: dict[int, tuple[Group, ...]] = {}
         for number in self.all_groups:
-            leader = self._known.get(number, 0)
+            leader = self._acting(number)
             if leader:
                 led[leader] = (*led.get(leader, ()), self.groups[number])
         return led
 
     def followers(self, group: int) -> list[Member]:
         """The members that have a replica of a group and do not lead it."""
-        leader, voters = self._known.get(group, 0), self.groups[group].voters
+        leader, voters = self._leader(group), self.groups[group].voters
         return [m for m in self._node.members if m.node_id in voters and m.node_id != leader]

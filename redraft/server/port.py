@@ -75,12 +75,12 @@ class Port:
         raise NotImplementedError
 
     def _moved(self, slot: int) -> int | bytes:
-        """The group itself while nobody is known to lead it: the request waits, as it would elsewhere."""
+        """The group itself while it has no leader: the request waits, as it would elsewhere."""
         owner = self.leaders.group_of_slot[slot]
         if not owner:
             return words.SLOT_UNSERVED
         leader = self.leaders.of(owner)
-        if leader is None:
+        if leader is None or (self.role == "master" and self.leaders.is_electing(owner)):
             return owner
         return words.moved(slot, f"{leader.shown.host}:{leader.shown.primary_port}")
 
@@ -123,7 +123,7 @@ class PrimaryPort(Port):
         if wanted.slot == NO_KEY:
             return next(iter(self.leaders.all_groups))
         owner = self.leaders.group_of_slot[wanted.slot]
-        return owner if owner in self.leaders.led else self._moved(wanted.slot)
+        return owner if owner and self.leaders.leads(owner) else self._moved(wanted.slot)
 
 
 class ReplicaPort(Port):

@@ -223,15 +223,66 @@ def test_primary_port_serves_what_this_node_leads(shared: Site) -> None:
 
 
 def test_primary_port_follows_leadership(shared: Site) -> None:
-    """When a leader is another, redirections are others a tick later; without one the last known stays."""
+    """When a leader is another, redirections are others; without one the last known stays."""
     client = shared.client(shared.front.primary_port)
     key = key_of(shared, 2)
+    shared.node.led_by[2] = 3
+    assert b":7381" in client.ask("GET", key), "at once"
     shared.node.led_by[2] = 0
     shared.tick()
-    assert b":7380" in client.ask("GET", key)
+    assert b":7380" in client.ask("GET", key), "the last one that was looked up"
     shared.node.led_by[2] = 1
     shared.tick()
     assert client.ask("GET", key) == b"$-1\r\n"
+
+
+def test_primary_port_waits_with_its_clients_for_an_election(shared: Site) -> None:
+    """While a leader is dead and others can elect one, they are shown in its stead."""
+    client = shared.client(shared.front.primary_port)
+    key = key_of(shared, 2)
+    shared.node.silent_ms = {2: 300.0}
+    shared.node.led_by[2] = 0
+    assert client.ask("SET", key, "v") == b"+OK\r\n", "here it is put to the group, which waits for a leader"
+    assert b":7380\r\n" not in client.ask("CLUSTER", "SLOTS")
+    reader = shared.client(shared.front.replica_port)
+    assert reader.ask("GET", key) == b"-MOVED %d 127.0.0.1:7381\r\n" % key_slot(key.encode())
+    shared.node.silent_ms = {2: 300.0, 3: 300.0}
+    assert b":7380" in client.ask("GET", key), "alone it can't elect, so others may be right"
+    shared.node.led_by[2] = 3
+    shared.node.silent_ms = {}
+    assert b":7381" in client.ask("GET", key)
+
+
+def test_replica_port_reads_the_fast_way_and_stops_where_it_must(shared: Site) -> None:
+    """After READONLY a pipeline of reads is one round; writes, other slots and READWRITE still count."""
+    everything, client = shared.client(), shared.client(shared.front.replica_port)
+    two, three, led = key_of(shared, 2), key_of(shared, 3), key_of(shared, 1)
+    everything.send(request("SET", two, "2") + request("SET", three, "3") + request("SET", led, "1"))
+    everything.expect(b"+OK\r\n" * 3)
+    moved = b"-MOVED %d 127.0.0.1:%d\r\n"
+    elsewhere = moved % (key_slot(led.encode()), 7379)
+    back = moved % (key_slot(two.encode()), 7380)
+    assert client.ask("READONLY") == b"+OK\r\n"
+    shared.node.submitted = []
+    client.send(request("GET", two) * 50)
+    client.expect(b"$1\r\n2\r\n" * 50)
+    assert [count for _group, _data, count, _write in shared.node.submitted] == [50]
+    client.send(request("GET", two) + request("GET", three))
+    client.expect(b"$1\r\n2\r\n$1\r\n3\r\n")
+    client.send(request("GET", two) + request("SET", two, "x") + request("GET", led) + request("GET", two))
+    client.expect(b"$1\r\n2\r\n" + back + elsewhere + b"$1\r\n2\r\n")
+    client.send(request("SET", two, "x") + request("DEL", three))
+    client.expect(back + moved % (key_slot(three.encode()), 7381))
+    client.send(request("MULTI") + request("GET", two) + request("SET", two, "x") + request("EXEC"))
+    client.read()
+    assert b"MOVED" in client.received
+    client.received = b""
+    client.send(request("GET", two) + request("READWRITE") + request("GET", two))
+    client.expect(b"$1\r\n2\r\n+OK\r\n" + back)
+    client.send(request("GET", two) + request("READONLY") + request("GET", two))
+    client.expect(back + b"+OK\r\n$1\r\n2\r\n")
+    assert client.ask("RESET") == b"+RESET\r\n"
+    assert client.ask("GET", two) == back
 
 
 def test_whole_keyspace_on_the_primary_port_is_what_is_led_here(shared: Site) -> None:

@@ -49,7 +49,7 @@ def _info(connection: Connection, _args: list[bytes]) -> Value:
     failing = failed = 0
     masters = set()
     for number, group in leaders.groups.items():
-        leader = leaders.of(number)
+        leader = leaders.known(number)
         size = sum(last - first + 1 for first, last in group.slots)
         if leader is None or _has_failed(connection, _contact(connection, leader)):
             failed += size
