@@ -17,7 +17,7 @@ from sortedcontainers import SortedList
 
 AHEAD_FIRST: Final = 16
 AHEAD_MAX: Final = 256
-"""Names read at once: twice as many each time."""
+"""Names read at once: where a stretch begins, and at most; twice as many each time that one is read on."""
 
 Rows = list[tuple[bytes, bytes]]
 
@@ -80,11 +80,12 @@ class Window:
     def _known_up(self, low: bytes, high: bytes | None, wanted: int) -> bytes | None:
         """Know all from `low` on until there are as many as wanted, or up to `high`; return how far."""
         starts, ends, names = self._starts, self._ends, self._names
-        at = bisect_right(starts, low) - 1
+        at, is_new = bisect_right(starts, low) - 1, False
         if at < 0 or ((end := ends[at]) is not None and end < low):
             at += 1
             starts.insert(at, low)
             ends.insert(at, low)
+            is_new = True
         while (end := ends[at]) is not None and (high is None or end < high):
             missing = wanted - (names.bisect_left(end) - names.bisect_left(low))
             if missing <= 0:
@@ -92,7 +93,8 @@ class Window:
             bound = starts[at + 1] if at + 1 < len(starts) else None
             if high is not None and (bound is None or high < bound):
                 bound = high
-            rows, through = self._read(end, bound, missing, reverse=False)
+            rows, through = self._read(end, bound, missing, new=is_new, reverse=False)
+            is_new = False
             ends[at] = reached = bound if through else rows[-1][0] + b"\0"
             if at + 1 < len(starts) and starts[at + 1] == reached:
                 ends[at] = ends[at + 1]
@@ -120,7 +122,7 @@ class Window:
         starts, ends = self._starts, self._ends
         below = ends[at - 1] if at else None
         bound = low if below is None else max(low, below)
-        rows, through = self._read(bound, top, count, reverse=True)
+        rows, through = self._read(bound, top, count, new=new, reverse=True)
         reached = bound if through else rows[-1][0]
         if new:
             starts.insert(at, reached)
@@ -133,10 +135,14 @@ class Window:
             return at - 1
         return at
 
-    def _read(self, low: bytes, high: bytes | None, count: int, *, reverse: bool) -> tuple[Rows, bool]:
+    def _read(
+        self, low: bytes, high: bytes | None, count: int, *, new: bool, reverse: bool
+    ) -> tuple[Rows, bool]:
         """Read below, at least as many as given if there are as many, and take them in."""
-        rows, through = self._read_below(low, high, max(count, self._ahead), reverse=reverse)
-        self._ahead = min(2 * self._ahead, AHEAD_MAX)
+        ahead = AHEAD_FIRST
+        if not new:
+            ahead = self._ahead = min(2 * self._ahead, AHEAD_MAX)
+        rows, through = self._read_below(low, high, max(count, ahead), reverse=reverse)
         self._names.update(name for name, _ in rows)
         self._values.update(rows)
         return rows, through
