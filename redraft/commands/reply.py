@@ -17,6 +17,8 @@ NIL: Final = (b"", b"", b"$-1\r\n", b"_\r\n")
 """No value; by protocol."""
 NULL_ARRAY: Final = (b"", b"", b"*-1\r\n", b"_\r\n")
 """No array; by protocol."""
+REFUSED: Final = b"!moved\r\n"
+"""In place of a reply, and never shown to a client: the group does not serve the command's slots now."""
 
 
 class CommandError(Exception):

@@ -19,7 +19,8 @@ from typing import Protocol
 import trio
 
 from redraft.base.limits import TICK_MS
-from redraft.node.node import Next, Node
+from redraft.node.node import Node
+from redraft.node.seams import Next
 from redraft.snapshot.worker import Worker
 from redraft.transport.reactor import Reactor
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 from redraft.base.config import Config
 from redraft.base.limits import APPLY_SLICE_BYTES, FORWARDED_REPLY_BYTES_MAX
 from redraft.commands.keyspace import ExpiredKeyError
+from redraft.commands.reply import REFUSED
 from redraft.replica.apply import Answer
 from redraft.replica.gather import Gathering
 from redraft.replica.origin import MISCONF, Origin, SentPart
 from redraft.replica.part import part_identity
 from redraft.replica.reads import ReadBatch, Reader
 from redraft.replica.replica import Replica
-from redraft.replica.request import Request
+from redraft.replica.request import Request, deliver
 from redraft.topology.cluster_map import Group
 from redraft.transport.messages import (
     ExpireRequest,
@@ -60,6 +61,7 @@ class Host(Protocol):
     snapshots: Snapshots
 
     def submit(self, request: Request) -> None: ...
+    def refused(self, request: Request, replies: list[bytes]) -> None: ...
     def send(self, peer: int, group: int, message: NodeMessage) -> None: ...
     def link_session(self, peer: int) -> int: ...
     def leader_claim(self, group: int) -> tuple[int, int]: ...
@@ -107,6 +109,7 @@ class Lane:
             host.incarnation,
             bytes_max=config.entry_bytes_max,
             commands_max=config.entry_commands_max,
+            refuse=host.refused,
         )
         self.reader = Reader(asked_max=config.inflight_reads_max)
         self._route: Route | None = None
@@ -377,13 +380,9 @@ class Lane:
     def on_read_reply(self, message: ReadReply) -> None:
         """Replies to reads this node forwarded."""
         batch = self._forwarded_reads.pop(message.request_id, None)
-        if batch is None:
-            return
-        at = 0
-        for request in batch.requests:
-            request.complete(message.replies[at : at + request.count])
-            at += request.count
-        self._host.touch(self)
+        if batch is not None:
+            deliver(batch.requests, message.replies, self._host.refused)
+            self._host.touch(self)
 
     def on_expire_request(self) -> None:
         """A follower's read met a key past its deadline."""
@@ -473,10 +472,7 @@ class Lane:
                 self.reader.unexpired.extend((request, batch.clock_ms) for request in requests)
                 self._run_again(replica)
                 continue
-            at = 0
-            for request in requests:
-                request.complete(replies[at : at + request.count])
-                at += request.count
+            deliver(requests, replies, self._host.refused)
             self._reads_gathering.answered(len(requests), len(self.reader.pending), self._host.now_ms())
 
     def _run_again(self, replica: Replica) -> None:
@@ -488,7 +484,7 @@ class Lane:
             except ExpiredKeyError:
                 reader.unexpired.append((request, clock_ms))
             else:
-                request.complete(replies)
+                deliver((request,), replies, self._host.refused)
         if reader.unexpired:
             self._ask_expiry(replica)
 
@@ -535,9 +531,10 @@ class Lane:
 
 
 class ForwardedRead(Request):
-    """Reads of a peer that has no replica of the group; the replies go back over its link."""
+    """Reads of a peer that has no replica of the group; the replies go back over its link, REFUSED or not."""
 
     __slots__ = ("_host", "_peer", "_request_id")
+    reroutes = False
 
     def __init__(self, host: Host, peer: int, group: int, message: ForwardRead) -> None:
         ((count, proto),) = message.marks
@@ -556,6 +553,7 @@ def _sendable(replies: list[bytes]) -> list[bytes]:
     """Return replies that fit into a frame together: those that would not are answered with an error.
 
     Only a pipeline of several of the largest values gets there, through a node that has to forward it.
+    What was refused stays so: it was not executed, and goes elsewhere.
     """
     if sum(map(len, replies)) <= FORWARDED_REPLY_BYTES_MAX:
         return replies
@@ -563,5 +561,5 @@ def _sendable(replies: list[bytes]) -> list[bytes]:
     left = FORWARDED_REPLY_BYTES_MAX
     for reply in replies:
         left -= len(reply)
-        sent.append(reply if left >= 0 else REPLY_TOO_LARGE)
+        sent.append(reply if left >= 0 or reply == REFUSED else REPLY_TOO_LARGE)
     return sent

@@ -13,7 +13,6 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from enum import IntEnum
 from typing import Any
 
 from redraft.base.config import Config
@@ -26,7 +25,7 @@ from redraft.node.heartbeat import Heartbeat
 from redraft.node.hosting import Hosting
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
-from redraft.node.seams import NodeLog, PeerLink
+from redraft.node.seams import Clients, Next, NoClients, NodeLog, PeerLink
 from redraft.node.snapshots import Snapshots
 from redraft.node.standing import Standing
 from redraft.node.states import States
@@ -76,17 +75,6 @@ BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 log = logging.getLogger("redraft.node")
 
 
-class Next(IntEnum):
-    """When `Node.flush` wants to be called again."""
-
-    INPUT = 0
-    """When something comes in."""
-    SOON = 1
-    """Within a fraction of a millisecond, also if nothing comes: requests are being gathered."""
-    NOW = 2
-    """At once: there is more to apply."""
-
-
 class Node:
     """One node: its lanes, their replicas, its peers."""
 
@@ -110,6 +98,7 @@ class Node:
         self.group_of_slot = cluster.group_of_slot
         self.single_group = len(cluster.groups) == 1
         self.stopping = False
+        self.clients: Clients = NoClients()
         self.installed = 0
         """How many snapshots took the place of a replica's state."""
         self.started_ms = clock.now_ms()
@@ -170,6 +159,10 @@ class Node:
         lane = self.lanes[request.group]
         self._busy.add(lane)
         lane.submit(request)
+
+    def refused(self, request: Request, replies: list[bytes]) -> None:
+        """Give back a request whose group does not serve the slots of its last commands."""
+        self.clients.refused(request, replies)
 
     def on_frame(self, peer: int, group: int, message: object) -> None:
         """Take one message of a peer; a group this node does not know is ignored."""
@@ -533,7 +526,7 @@ class Node:
     @property
     def drained(self) -> bool:
         """Whether every request taken was answered."""
-        return all(lane.idle for lane in self._busy)
+        return not self.clients.waiting and all(lane.idle for lane in self._busy)
 
     @property
     def idle(self) -> bool:

@@ -123,6 +123,7 @@ class Steering:
             node.lanes[group.group_id].group = group
             if group.group_id in node.replicas:
                 node.replicas[group.group_id].group = group
+        node.clients.map_changed()
 
     def _take(self, topology: Topology) -> None:
         self._records = {record.group_id: record for record in topology.groups}

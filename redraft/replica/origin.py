@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from redraft.replica.part import encode_part, mark
-from redraft.replica.request import Request
+from redraft.replica.request import Refuse, Request, deliver, not_executed
 
 CLUSTERDOWN = b"-CLUSTERDOWN The group of this slot has no leader; not executed, safe to retry\r\n"
 TIMEOUT = b"-TIMEOUT no answer from a quorum in time; outcome unknown\r\n"
@@ -53,6 +53,7 @@ class Origin:
         "_marked",
         "_next",
         "_node_id",
+        "_refuse",
         "_registered",
         "inflight",
         "owes_acknowledgement",
@@ -60,11 +61,20 @@ class Origin:
         "pending_bytes",
     )
 
-    def __init__(self, node_id: int, incarnation: int, *, bytes_max: int, commands_max: int) -> None:
+    def __init__(
+        self,
+        node_id: int,
+        incarnation: int,
+        *,
+        bytes_max: int,
+        commands_max: int,
+        refuse: Refuse = not_executed,
+    ) -> None:
         self._node_id = node_id
         self._incarnation = incarnation
         self._bytes_max = bytes_max
         self._commands_max = commands_max
+        self._refuse = refuse
         self._next = 1
         self._low = 1
         self._marked = 1  # acknowledged_below of the last part
@@ -124,12 +134,7 @@ class Origin:
         if part is None:
             return 0
         self._registered = True
-        at = 0
-        for request in part.requests:
-            count = request.count
-            request.complete(replies[at : at + count])
-            at += count
-        assert at == len(replies), "a part was answered with another number of replies than it has commands"
+        deliver(part.requests, replies, self._refuse)
         if not self.inflight and not self.pending:
             several = self._next - self._marked > 1
             self.owes_acknowledgement = several or sum(map(len, replies)) > KEPT_BYTES_MAX

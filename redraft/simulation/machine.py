@@ -23,8 +23,9 @@ from redraft.commands.keyspace import Keyspace
 from redraft.control.topology import founding_topology
 from redraft.engine.hash import HashEngine
 from redraft.node.driver import IDLE_TICK_MS
-from redraft.node.node import LIVENESS_GROUP, Next, Node
+from redraft.node.node import LIVENESS_GROUP, Node
 from redraft.node.roster import Roster
+from redraft.node.seams import Next
 from redraft.node.standing import Standing
 from redraft.node.states import MemoryStates
 from redraft.raft.log import LogView

@@ -18,8 +18,9 @@ from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
 from redraft.control.applier import reason_of, topology_of
 from redraft.control.topology import Command, Join, Topology, founding_topology
-from redraft.node.node import Next, Node
+from redraft.node.node import Node
 from redraft.node.roster import Roster
+from redraft.node.seams import Next
 from redraft.node.standing import Standing
 from redraft.node.states import MemoryStates, States
 from redraft.node.steering import Change

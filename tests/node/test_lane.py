@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import pytest
 
 from redraft.commands import execute
 from redraft.commands.context import Context
+from redraft.commands.reply import REFUSED
 from redraft.commands.table import IDS
 from redraft.raft.messages import Pong
+from redraft.replica.request import TRYAGAIN, Request
 from redraft.transport.messages import ForwardRead, ReadIndexReply
 from tests.node.bottle import Cluster
 
@@ -312,3 +315,87 @@ def test_lane_lease_outlives_a_restart_of_the_follower_that_it_rests_on() -> Non
         until=lambda: cluster.nodes[3].leads(1) and cluster.nodes[1].lease_holds(group),
     )
     assert cluster.run(5000, until=lambda: cluster.nodes[3].leads(1))
+
+
+class Attentive:
+    """The client side of a node, which remembers what groups refused."""
+
+    waiting = False
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[Request, list[bytes]]] = []
+
+    def refused(self, request: Request, replies: list[bytes]) -> None:
+        self.taken.append((request, replies))
+
+    def map_changed(self) -> None:
+        """It goes by no map."""
+
+
+def refuse_from(monkeypatch: pytest.MonkeyPatch, key: bytes) -> None:
+    """Have every replica refuse commands with that key, and what comes behind one in a batch."""
+    carry_out = execute.execute_batch
+
+    def guarded(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -> list[bytes]:
+        replies = carry_out(ctx, data, marks)
+        served = data.partition(key)[0].count(b"*") - 1 if key in data else len(replies)
+        return replies[:served] + [REFUSED] * (len(replies) - served)
+
+    monkeypatch.setattr("redraft.replica.apply.execute_batch", guarded)
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_lane_gives_refused_requests_back_to_the_client_side(
+    monkeypatch: pytest.MonkeyPatch, write: bool
+) -> None:
+    """At the leader, a follower and a node without replica; reads beside them are answered."""
+    refuse_from(monkeypatch, b"moved")
+    cluster = Cluster(size=4)
+    cluster.elect()
+    for number, node in cluster.nodes.items():
+        side = node.clients = Attentive()
+        answered = cluster.call(number, [b"GET", b"a"], write=write)
+        refused = cluster.ask(number, [b"GET", b"a"], [b"GET", b"moved"], [b"GET", b"a"], write=write)
+        assert cluster.run(2000, until=lambda side=side: bool(side.taken)), number
+        assert answered == [b"$-1\r\n"]
+        assert side.taken == [(refused, [b"$-1\r\n", REFUSED, REFUSED])]
+        assert refused.replies is None
+        assert node.drained
+
+
+def test_lane_gives_back_a_refused_read_that_waited_for_an_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is executed alone then, by another way."""
+    cluster = Cluster()
+    cluster.elect()
+    leader = cluster.leader()
+    cluster.call(leader, [b"SET", b"moved", b"1", b"PX", b"1"], write=True)
+    side = cluster.nodes[leader].clients = Attentive()
+    cluster.now += 50
+    read = cluster.ask(leader, [b"GET", b"moved"], write=False)
+    refuse_from(monkeypatch, b"moved")
+    assert cluster.run(2000, until=lambda: bool(side.taken))
+    assert side.taken == [(read, [REFUSED])]
+
+
+def test_lane_keeps_a_refusal_apart_from_replies_too_large_to_forward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was refused was not executed, so it is sent on, however much was replied to what came before."""
+    monkeypatch.setattr("redraft.node.lane.FORWARDED_REPLY_BYTES_MAX", 2500)
+    refuse_from(monkeypatch, b"moved")
+    cluster = Cluster(size=5)
+    cluster.elect()
+    stranger = next(number for number, node in cluster.nodes.items() if 1 not in node.replicas)
+    side = cluster.nodes[stranger].clients = Attentive()
+    cluster.call(stranger, [b"SET", b"a", b"x" * 1000], write=True)
+    cluster.ask(stranger, *[[b"GET", b"a"]] * 3, [b"GET", b"moved"], write=False)
+    assert cluster.run(2000, until=lambda: bool(side.taken))
+    assert [reply[:4] for reply in side.taken[0][1]] == [b"$100", b"$100", b"-ERR", REFUSED[:4]]
+
+
+def test_lane_without_clients_says_not_executed_of_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is there to send it on."""
+    refuse_from(monkeypatch, b"moved")
+    cluster = Cluster()
+    cluster.elect()
+    assert cluster.call(1, [b"GET", b"a"], [b"GET", b"moved"], write=True) == [b"$-1\r\n", TRYAGAIN]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from redraft.commands.reply import REFUSED
 from redraft.replica.origin import CLUSTERDOWN, MISCONF, TIMEOUT, Origin
 from redraft.replica.part import decode_parts, encode_payload
-from redraft.replica.request import Request
+from redraft.replica.request import TRYAGAIN, Request
 
 
 class Asked(Request):
@@ -136,3 +137,33 @@ def test_origin_counts_a_requests_time_from_when_it_came() -> None:
     part.sends = 1
     origin.expire(6001.0, leader_wait_ms=4000, answer_wait_ms=5000)
     assert request.replies == [TIMEOUT]
+
+
+def test_origin_gives_back_what_was_refused() -> None:
+    """A request whose last commands were refused is not completed but handed on, with the replies it has."""
+    refused: list[tuple[Request, list[bytes]]] = []
+
+    def refuse(request: Request, replies: list[bytes]) -> None:
+        refused.append((request, replies))
+
+    origin = Origin(1, 7, bytes_max=1000, commands_max=1000, refuse=refuse)
+    whole, half, none = Asked(), Asked(count=2), Asked()
+    for request in (whole, half, none):
+        origin.submit(request)
+    part = origin.form(0.0)
+    assert part is not None
+    assert origin.resolve(part.sequence, [b"a", b"b", REFUSED, REFUSED]) == 3
+    assert whole.replies == [b"a"]
+    assert refused == [(half, [b"b", REFUSED]), (none, [REFUSED])]
+    assert half.replies is None
+    assert not origin.inflight
+
+
+def test_origin_says_not_executed_of_what_nobody_sends_on() -> None:
+    """A node that serves no clients has nowhere to send what was refused."""
+    half = Asked(count=2)
+    origin = origin_with(half)
+    part = origin.form(0.0)
+    assert part is not None
+    origin.resolve(part.sequence, [b"a", REFUSED])
+    assert half.replies == [b"a", TRYAGAIN]
