@@ -21,7 +21,7 @@ from typing import Final
 
 from redraft.accel.scan import LOOSE, configure, scan_args
 from redraft.base.errors import DamagedError
-from redraft.commands import transaction
+from redraft.commands import transaction, whole
 from redraft.commands.command import Command, Kind
 from redraft.commands.context import Context
 from redraft.commands.execute_stored import SAFE_INTEGER_BYTES, execute_stored
@@ -47,6 +47,7 @@ configure(scan_table())
 
 _GET, _SET, _INCR, _DEL = (IDS[name] for name in (b"get", b"set", b"incr", b"del"))
 _EXEC: Final = IDS[b"exec"]
+_REDRAFT: Final = IDS[b"redraft"]
 _NEVER: Final = -2
 """No command's id."""
 
@@ -261,6 +262,8 @@ def resolve(number: int, words: list[bytes]) -> Command:
     command = COMMANDS[number & (LOOSE - 1)]
     if number == _EXEC and len(words) > 1:
         return _TRANSACTION
+    if number == _REDRAFT and len(words) > 3 and words[1].lower() == b"slots":
+        return _SLOTWISE
     if not command.accepts(len(words)):
         raise CommandError(wrong_arity(command.name))
     if not command.subcommands or len(words) == 1:
@@ -287,3 +290,8 @@ def _may_grow(requests: bytes) -> bool:
 
 _TRANSACTION: Final = replace(COMMANDS[_EXEC], arity=-5, kind=Kind.READ, handler=_transaction)
 """EXEC with arguments: the transaction as the front end sends it; clients' EXEC has none."""
+
+_SLOTWISE: Final = replace(
+    COMMANDS[_REDRAFT], arity=-4, kind=Kind.READ, subcommands=(), handler=whole.slotwise
+)
+"""REDRAFT SLOTS ranges command ...: what means the whole keyspace, as the front end sends it."""

@@ -8,7 +8,7 @@ another group's the cursor goes back to the client, and with its next call to th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -18,6 +18,7 @@ from redraft.commands.glob import compiled
 from redraft.commands.reply import (
     NIL,
     OK,
+    REFUSED,
     SYNTAX,
     CommandError,
     array,
@@ -26,7 +27,7 @@ from redraft.commands.reply import (
 )
 from redraft.engine.interface import POSITION_END
 from redraft.engine.record import deadline_of, type_name
-from redraft.topology.slots import SLOTS
+from redraft.topology.slots import SLOTS, parse_ranges
 
 CURSOR_POSITION_BITS: Final = 48
 """A cursor's lower bits are the position in the slot, the upper ones the slot."""
@@ -148,3 +149,31 @@ def digest(ctx: Context, _args: list[bytes]) -> bytes:
     """REDRAFT DIGEST, in an entry of its group: every replica makes a digest of its state behind it."""
     ctx.keyspace.digest_wanted = True
     return integer(ctx.keyspace.index)
+
+
+def slotwise(ctx: Context, args: list[bytes]) -> bytes:
+    """REDRAFT SLOTS ranges command ...: carried out for exactly those slots, or REFUSED."""
+    handler = _SLOTWISE.get(args[3].lower())
+    if handler is None:
+        raise CommandError(b"ERR not a command on the whole keyspace")
+    return handler(ctx, args[3:]) if _are_all(parse_ranges(args[2]), ctx.keyspace.slots) else REFUSED
+
+
+def _are_all(ranges: Sequence[tuple[int, int]], slots: Sequence[int]) -> bool:
+    """Whether ranges name exactly these slots; both ascend."""
+    at = 0
+    for first, last in ranges:
+        end = at + last - first
+        if end >= len(slots) or slots[at] != first or slots[end] != last:
+            return False
+        at = end + 1
+    return at == len(slots)
+
+
+_SLOTWISE: Final = {
+    b"dbsize": dbsize,
+    b"flushall": flush,
+    b"flushdb": flush,
+    b"keys": keys,
+    b"randomkey": randomkey,
+}

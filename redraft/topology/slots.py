@@ -30,6 +30,20 @@ def ranges_of(slots: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
+def format_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """Return ranges as requests between nodes name them: 0-99,200."""
+    return b",".join(b"%d" % first if first == last else b"%d-%d" % (first, last) for first, last in ranges)
+
+
+def parse_ranges(text: bytes) -> list[tuple[int, int]]:
+    """Return the ranges that `format_ranges` has written."""
+    ranges = []
+    for each in text.split(b",") if text else ():
+        first, dash, last = each.partition(b"-")
+        ranges.append((int(first), int(last if dash else first)))
+    return ranges
+
+
 def owner_table(owned: Sequence[tuple[int, Iterable[tuple[int, int]]]]) -> list[int]:
     """Return the group of each slot (0: nobody's) from (group, ranges) pairs; ValueError for two owners."""
     table = [0] * SLOTS
