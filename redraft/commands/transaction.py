@@ -48,10 +48,15 @@ def watch(ctx: Context, args: list[bytes]) -> bytes:
     return integer(keyspace.index - ctx.write)  # the entry under way is not over: what it changes counts
 
 
-def segments_of(words: list[bytes]) -> list[Segment]:
+def segments_of(words: Sequence[bytes]) -> list[Segment]:
     """Return the segments of an EXEC for a group."""
     ends = _segments_end(words)
     return [(int(words[at]), int(words[at + 1]), words[at + 2]) for at in range(2, ends, 3)]
+
+
+def watched_keys(words: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the keys that an EXEC for a group has watched."""
+    return words[_segments_end(words) + 1 :: 2]
 
 
 def carry_out(ctx: Context, words: list[bytes], run: Run) -> bytes:
@@ -67,7 +72,7 @@ def carry_out(ctx: Context, words: list[bytes], run: Run) -> bytes:
     return array([bulk(b"".join(replies)) for replies in answers])
 
 
-def _segments_end(words: list[bytes]) -> int:
+def _segments_end(words: Sequence[bytes]) -> int:
     return 2 + 3 * int(words[1])
 
 

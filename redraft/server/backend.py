@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from redraft.base.config import Config
 from redraft.control.topology import Command, Refused
 from redraft.node.heartbeat import Contact
+from redraft.node.seams import Clients
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import ClusterMap, Group, Member
 
@@ -23,17 +24,37 @@ class Contacts(Protocol):
         ...
 
 
-class Node(Protocol):
-    """A node as its clients' side sees it.  All of it is synchronous and for the reactor's thread."""
-
-    @property
-    def node_id(self) -> int:
-        """This node's small id."""
-        ...
+class Groups(Protocol):
+    """The way to the groups."""
 
     @property
     def config(self) -> Config:
         """The settings in force."""
+        ...
+
+    @property
+    def group_of_slot(self) -> Sequence[int]:
+        """The owner of each of the 16384 slots; another object whenever anything in it changed."""
+        ...
+
+    def submit(self, request: Request) -> None:
+        """Take a request; it is completed later, or in this call."""
+        ...
+
+    def now_ms(self) -> float:
+        """The monotonic clock."""
+        ...
+
+
+class Node(Groups, Protocol):
+    """A node as its clients' side sees it.  All of it is synchronous and for the reactor's thread."""
+
+    clients: Clients
+    """Who is told of refused requests and of changed maps."""
+
+    @property
+    def node_id(self) -> int:
+        """This node's small id."""
         ...
 
     @property
@@ -57,21 +78,12 @@ class Node(Protocol):
         ...
 
     @property
-    def group_of_slot(self) -> Sequence[int]:
-        """The owner of each of the 16384 slots; another object whenever anything in it changed."""
-        ...
-
-    @property
     def overloaded(self) -> bool:
         """While true no client's socket is read."""
         ...
 
     def objection(self, command: Command) -> Refused | None:
         """Why a command on the topology should not be put to its group now, None: put it."""
-        ...
-
-    def submit(self, request: Request) -> None:
-        """Take a request; it is completed later, or in this call."""
         ...
 
     @property
@@ -85,10 +97,6 @@ class Node(Protocol):
 
     def reconfigure(self, config: Config) -> None:
         """Put changed settings in force (CONFIG SET)."""
-        ...
-
-    def now_ms(self) -> float:
-        """The monotonic clock."""
         ...
 
     def status(self) -> dict[str, Any]:

@@ -270,7 +270,7 @@ class Connection:
             Split(self, *self._scanner.partition(data, at)).submit(self._submit)
         else:
             self.busy = False
-            self._go_on_walking(Walk(data, at, self.port.scanner.commands()))
+            self._go_on_walking(Walk(data, at, self.port))
 
     def _go_on_walking(self, walk: Walk) -> None:
         """Commands that need a thought: a round of them, or one that is alone in its turn."""
@@ -326,8 +326,12 @@ class Connection:
         then: Callable[[list[bytes]], None],
     ) -> None:
         """Ask groups on behalf of the one command that is being carried out; `then` must reply or gather."""
+        self.ask(Gather(questions, self.proto, write, then))
+
+    def ask(self, asked: Gather) -> None:
+        """Ask groups on behalf of the one command that is being carried out."""
         self.busy = True
-        Gather(questions, self.proto, write, then).submit(self._submit)
+        asked.submit(self._submit)
 
     def answer(self, replies: list[bytes]) -> None:
         """The round is complete: send its replies, then see what else there is."""

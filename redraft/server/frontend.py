@@ -5,8 +5,9 @@ Driven by the reactor: sockets call back, and `_flush` (registered before the no
 that what it takes up goes out in the same cycle) gives connections that have more their turn.  The
 node's ticker calls `tick`.
 
-Always true: what all clients' buffers hold together is counted in `bytes_waiting`; while it, or the
-node's backlog, is over its limit no client is read; what still grows is cut, the largest first.
+Always true: what all clients' buffers hold together is counted in `bytes_waiting`, and what groups have
+refused in `again`; while it, or the node's backlog, is over its limit no client is read; what still grows
+is cut, the largest first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from redraft.accel.scan import configure
 from redraft.base.config import Config
 from redraft.base.errors import AddressError
 from redraft.commands.table import scan_table
+from redraft.replica.request import Request
 from redraft.server import words
+from redraft.server.again import Again
 from redraft.server.backend import Node, Reactor
 from redraft.server.connection import EVENTS, Connection, format_address
 from redraft.server.leaders import Leaders
@@ -43,6 +46,7 @@ class FrontEnd:
         self.config: Config = node.config
         self.now_ms = self.started_ms = node.now_ms()
         self.started_s = time.time()
+        self.again = Again(node)
         self.leaders = Leaders(node)
         bulk_max = self.config.proto_max_bulk_len
         self.client_port = ClientPort(self.leaders, bulk_max)
@@ -60,6 +64,7 @@ class FrontEnd:
         self._slow: set[Connection] = set()
         self._cron_ms = self._refreshed_ms = self.now_ms
         reactor.add_flush(self._flush)
+        node.clients = self
 
     def reset_counters(self) -> None:
         """Set the counters of INFO to zero (CONFIG RESETSTAT)."""
@@ -159,6 +164,8 @@ class FrontEnd:
     def _flush(self) -> None:
         self.now_ms = self.node.now_ms()
         self.paused = self.node.overloaded or self._over_total()
+        if self.again.waiting:
+            self.again.look()
         ready = self._ready
         if not ready or self.paused:
             return
@@ -169,7 +176,28 @@ class FrontEnd:
 
     def _over_total(self) -> bool:
         limit = self.config.maxmemory_clients
-        return 0 < limit < self.bytes_waiting
+        return 0 < limit < self.bytes_waiting + self.again.bytes_waiting
+
+    # ---- slots that move ----
+
+    @property
+    def waiting(self) -> bool:
+        """Whether refused commands wait for their slots."""
+        return self.again.waiting
+
+    def refused(self, request: Request, replies: list[bytes]) -> None:
+        """A group does not serve the slots of a request's last commands: they go where they belong."""
+        self.again.refused(request, replies)
+
+    def map_changed(self) -> None:
+        """The node has another map of slots: go by it from now on."""
+        self._refresh()
+        self.again.map_changed()
+
+    def _refresh(self) -> None:
+        if self.leaders.refresh():
+            for port in self.ports:
+                port.refresh()
 
     # ---- limits ----
 
@@ -217,10 +245,8 @@ class FrontEnd:
         now = self.now_ms = self.node.now_ms()
         if now - self._refreshed_ms >= LEADERS_MS:
             self._refreshed_ms = now
-            if self.leaders.refresh():
-                for port in self.ports:
-                    port.refresh()
-        if self._ready:
+            self._refresh()
+        if self._ready or self.again.waiting:
             self.reactor.wake()
         if now - self._cron_ms >= CRON_MS:
             self._cron_ms = now

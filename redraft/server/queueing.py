@@ -16,6 +16,7 @@ from redraft.commands import transaction as grouped
 from redraft.commands.command import Command, Kind
 from redraft.commands.execute import resolve
 from redraft.commands.reply import NULL_ARRAY, CommandError
+from redraft.commands.slotted import slots_of_all
 from redraft.commands.table import COMMANDS, IDS
 from redraft.server import transaction as held
 from redraft.server import words
@@ -196,14 +197,27 @@ def _ready(connection: Connection) -> _Ready | bytes:
     held.forget(connection)
     if transaction.failed:
         return words.TRANSACTION_FAILED
+    slot_map = connection.port.slot_map
     groups = transaction.groups
+    if slot_map is not transaction.slot_map:
+        groups = {slot_map[slot] for slot in _slots(transaction)}
     if watched is not None:
+        if watched.is_lost(slot_map):
+            return NULL_ARRAY[connection.proto]
         groups.add(watched.group)
+    if 0 in groups:
+        return words.SLOT_UNSERVED
     if len(groups) > 1 or (connection.port.cluster_enabled and len(transaction.slots) > 1):
         return words.CROSSSLOT
     group = groups.pop() if groups else transaction.keyless
     request = _request(connection, transaction, watched) if group else b""
     return _Ready(group, request, transaction.write, transaction.commands)
+
+
+def _slots(transaction: Transaction) -> set[int]:
+    """The slots of all that is queued for a group."""
+    requests = [command.request for command in transaction.commands if command.handler is None]
+    return slots_of_all(b"".join(requests))
 
 
 def _request(connection: Connection, transaction: Transaction, watched: Watch | None) -> bytes:

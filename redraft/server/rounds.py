@@ -13,12 +13,12 @@ Must not know: sockets, how a command is routed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from redraft.accel.scan import Part
 from redraft.replica.request import Request
-from redraft.server.words import joint_error
+from redraft.server.shares import Share, joint_reply
 
 
 class Client(Protocol):
@@ -94,24 +94,39 @@ class Split:
             self._client.answer([next(replies[part]) for part in self._order])
 
 
-class Sum:
-    """The reply of a command that was divided over so many groups: the integers added, or an error."""
+class Joint:
+    """The reply, at place `at` of the round's, of a command that was divided into so many shares."""
 
-    __slots__ = ("_at", "_pieces", "_shares", "_write")
+    __slots__ = ("_at", "_name", "_replies", "_shares")
 
-    def __init__(self, at: int, pieces: int, *, write: bool) -> None:
+    def __init__(self, at: int, name: bytes, shares: int) -> None:
         self._at = at
-        self._pieces = pieces
-        self._shares: list[bytes] = []
-        self._write = write
+        self._name = name
+        self._replies: list[bytes] = []
+        self._shares = shares
+
+    def divide(self, into: int) -> None:
+        """One of the shares was divided again."""
+        self._shares += into - 1
 
     def add(self, reply: bytes, replies: list[bytes]) -> None:
-        """Take one group's reply; the last one decides what the round replies."""
-        shares = self._shares
-        shares.append(reply)
-        if len(shares) == self._pieces:
-            wrong = joint_error(shares, write=self._write)
-            replies[self._at] = wrong or b":%d\r\n" % sum(int(share[1:-2]) for share in shares)
+        """Take the reply to a share; the last one decides what the round replies."""
+        self._replies.append(reply)
+        if len(self._replies) == self._shares:
+            replies[self._at] = joint_reply(self._name, self._replies)
+
+
+Target = int | Joint
+"""Where a reply belongs: a place among the round's, or a share's."""
+
+
+def fill(replies: list[bytes], targets: Iterable[Target], answers: Iterable[bytes]) -> None:
+    """Put answers where they belong."""
+    for target, answer in zip(targets, answers, strict=True):
+        if isinstance(target, Joint):
+            target.add(answer, replies)
+        else:
+            replies[target] = answer
 
 
 class _RoundPart(Request):
@@ -123,7 +138,7 @@ class _RoundPart(Request):
         Request.__init__(self, group, b"", 0, proto, False)
         self.round = owner
         self.chunks: list[bytes] = []
-        self.targets: list[int | Sum] = []
+        self.targets: list[Target] = []
 
     def complete(self, replies: list[bytes]) -> None:
         self.round.part_done(self.targets, replies)
@@ -149,14 +164,14 @@ class Round:
         self._add(group, data, write, len(self.replies))
         self.replies.append(b"")
 
-    def add_sum(self, pieces: Sequence[tuple[int, bytes]], write: bool) -> None:
-        """The next command was divided over groups, which answer with integers to be added."""
-        target = Sum(len(self.replies), len(pieces), write=write)
+    def add_shares(self, name: bytes, shares: Sequence[Share], write: bool) -> None:
+        """The next command was divided over groups."""
+        target = Joint(len(self.replies), name, len(shares))
         self.replies.append(b"")
-        for group, data in pieces:
+        for group, data in shares:
             self._add(group, data, write, target)
 
-    def _add(self, group: int, data: bytes, write: bool, target: int | Sum) -> None:
+    def _add(self, group: int, data: bytes, write: bool, target: Target) -> None:
         part = self._parts.get(group)
         if part is None:
             part = self._parts[group] = _RoundPart(self, group, self._client.proto)
@@ -175,17 +190,12 @@ class Round:
             part.data = b"".join(part.chunks)
             submit(part)
 
-    def part_done(self, targets: list[int | Sum], answers: list[bytes]) -> None:
+    def part_done(self, targets: list[Target], answers: list[bytes]) -> None:
         """One group has answered."""
-        replies = self.replies
-        for target, answer in zip(targets, answers, strict=True):
-            if isinstance(target, Sum):
-                target.add(answer, replies)
-            else:
-                replies[target] = answer
+        fill(self.replies, targets, answers)
         self._waiting -= 1
         if not self._waiting:
-            self._client.answer(replies)
+            self._client.answer(self.replies)
 
 
 class _GatherPart(Request):
@@ -219,6 +229,11 @@ class Gather:
         self._parts = [
             _GatherPart(self, at, group, data, proto, write) for at, (group, data) in enumerate(questions)
         ]
+
+    @property
+    def groups(self) -> list[int]:
+        """Who was asked; once all have replied, who did: slots may have moved meanwhile."""
+        return [part.group for part in self._parts]
 
     def submit(self, submit: Submit) -> None:
         """Ask."""

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL, key_slot
-from redraft.commands.table import COMMANDS, MOVABLE, Command, Kind
+from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL
+from redraft.commands.table import COMMANDS, MOVABLE, Kind
 from redraft.server import queueing, words
-from redraft.server.encode import encode_request
 from redraft.server.local import ANYTIME, HANDLERS
 from redraft.server.port import Wanted
 from redraft.server.queueing import run, split_request
 from redraft.server.rounds import Round
+from redraft.server.shares import DIVISIBLE, shares_by_key
 
 if TYPE_CHECKING:
     from redraft.server.connection import Connection
     from redraft.server.local.outcome import Handler
-
-DIVISIBLE = frozenset((b"del", b"unlink", b"exists", b"touch"))
-"""Commands that mean the same when each key is given to its own group and the integers are added."""
+    from redraft.server.port import Port
 
 _STRIDE = 6
 
@@ -32,12 +30,15 @@ _STRIDE = 6
 class Walk:
     """Goes over the commands of one scan, from round to round."""
 
-    __slots__ = ("_at", "_data", "_found", "_next")
+    __slots__ = ("_at", "_data", "_found", "_next", "_port", "_slot_map")
 
-    def __init__(self, data: bytes, at: int, found: list[int]) -> None:
+    def __init__(self, data: bytes, at: int, port: Port) -> None:
+        """For the last scan of the port's scanner, which was of `data` from `at` on."""
         self._data = data
         self._at = at
-        self._found = found
+        self._port = port
+        self._slot_map = port.slot_map
+        self._found = port.scanner.commands()
         self._next = 0
 
     @property
@@ -47,6 +48,8 @@ class Walk:
 
     def next_round(self, connection: Connection) -> Round | None:
         """Make a round of the next commands; None when one was alone in its turn and has been started."""
+        if self._slot_map is not self._port.slot_map:
+            self._look_again()
         made: Round | None = None
         data, found = self._data, self._found
         while self._next < len(found):
@@ -55,7 +58,7 @@ class Walk:
             if number in MOVABLE and kind != KIND_SLOW:
                 args = split_request(request)
                 keys = [args[at] for at in COMMANDS[number].find_keys(args)]
-                slot, group = connection.port.scanner.place(keys)
+                slot, group = self._port.scanner.place(keys)
             if queueing.takes(connection, number, argc):
                 if queueing.stands_alone(connection, number, argc):
                     if made is not None:
@@ -96,6 +99,15 @@ class Walk:
         self._at = end
         self._next += _STRIDE
 
+    def _look_again(self) -> None:
+        """Slots have moved between two rounds: within one a slot must have one group, or order is lost."""
+        if not self.done:
+            self._data = self._data[self._at : self._found[-_STRIDE]]
+            self._at = self._next = 0
+            self._port.scanner.scan(self._data)
+            self._found = self._port.scanner.commands()
+        self._slot_map = self._port.slot_map
+
 
 def run_alone(connection: Connection, handler: Handler, args: list[bytes]) -> None:
     """Carry out a barrier command and see to its reply."""
@@ -120,19 +132,10 @@ def _add_odd(
     if isinstance(where, int):
         made.add_command(where, request, write)
     elif group == SEVERAL and command.name in DIVISIBLE and connection.port.divides:
-        _add_divided(made, connection, command, split_request(request), write=write)
+        shares = shares_by_key(split_request(request), connection.port.slot_map)
+        if all(owner for owner, _ in shares):
+            made.add_shares(command.name, shares, write)
+        else:
+            made.add_reply(words.SLOT_UNSERVED)
     else:
         made.add_reply(where)
-
-
-def _add_divided(
-    made: Round, connection: Connection, command: Command, args: list[bytes], *, write: bool
-) -> None:
-    owners = connection.front.node.group_of_slot
-    keys: dict[int, list[bytes]] = {}
-    for key in args[1:]:
-        keys.setdefault(owners[key_slot(key)], [command.name]).append(key)
-    if 0 in keys:
-        made.add_reply(words.SLOT_UNSERVED)
-        return
-    made.add_sum([(group, encode_request(some)) for group, some in keys.items()], write)

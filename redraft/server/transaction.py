@@ -1,13 +1,14 @@
 """What a connection holds of a transaction: the commands queued since MULTI, the keys it watches.
 
 Always true: all bytes held here are counted in the front end's `bytes_waiting` until `forget`; keys that
-are watched are of one group.  Must not know how commands are routed or carried out.
+are watched are of one group, or lost.  Must not know how commands are routed or carried out.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from redraft.accel.scan import key_slot
 from redraft.base.limits import TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ class Queued(NamedTuple):
 class Transaction:
     """The commands queued so far; `failed` once one was refused.
 
-    `groups` and `slots` are those of the commands with keys; `keyless` is where one without goes.
+    `groups` and `slots` are those of the commands with keys, by `slot_map`; `keyless` is where others go.
     """
 
-    __slots__ = ("commands", "failed", "groups", "keyless", "size", "slots", "write")
+    __slots__ = ("commands", "failed", "groups", "keyless", "size", "slot_map", "slots", "write")
 
-    def __init__(self) -> None:
+    def __init__(self, slot_map: Sequence[int]) -> None:
+        self.slot_map = slot_map
         self.commands: list[Queued] = []
         self.failed = False
         self.groups: set[int] = set()
@@ -50,7 +52,10 @@ class Transaction:
 
 
 class Watch:
-    """The watched keys of one group, each with the index as of which it is watched (the earliest)."""
+    """The watched keys of one group, each with the index as of which it is watched (the earliest).
+
+    `group` is 0 once slots have moved in between: what is watched is not one group's any more.
+    """
 
     __slots__ = ("group", "indexes", "size")
 
@@ -59,11 +64,15 @@ class Watch:
         self.indexes: dict[bytes, int] = {}
         self.size = 0
 
+    def is_lost(self, slot_map: Sequence[int]) -> bool:
+        """Whether a watched key's slot has left the group: that counts as a change of the key."""
+        return any(slot_map[key_slot(key)] != self.group for key in self.indexes)
+
 
 def begin(connection: Connection) -> None:
     """Queue commands from now on."""
     assert connection.transaction is None
-    connection.transaction = Transaction()
+    connection.transaction = Transaction(connection.port.slot_map)
 
 
 def enqueue(connection: Connection, command: Queued) -> None:
@@ -80,7 +89,8 @@ def watch(connection: Connection, group: int, keys: Sequence[bytes], index: int)
     watched = connection.watch
     if watched is None:
         watched = connection.watch = Watch(group)
-    assert watched.group == group, "watched keys are of one group"
+    if watched.group != group:
+        watched.group = 0
     for key in keys:
         if key not in watched.indexes:
             watched.indexes[key] = index

@@ -15,6 +15,7 @@ from redraft.control.applier import decode_requests
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused, decode_command
 from redraft.engine.hash import HashEngine
 from redraft.node.heartbeat import Contact
+from redraft.node.seams import Clients, NoClients
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
 
@@ -56,6 +57,7 @@ class FakeNode:
         self.group_of_slot: Sequence[int] = self.map.group_of_slot
         self.led_by = {group.group_id: 1 for group in self.map.groups}
         self.overloaded = False
+        self.clients: Clients = NoClients()
         self.held = False
         self.waiting: deque[Request] = deque()
         self.submitted: list[tuple[int, bytes, int, bool]] | None = None
@@ -90,6 +92,7 @@ class FakeNode:
         return self.refusal
 
     def submit(self, request: Request) -> None:
+        request.submitted_ms = self.clock_ms
         if self.submitted is not None:
             self.submitted.append((request.group, request.data, request.count, request.write))
         if self.held:

@@ -109,10 +109,10 @@ def whole_reply(data: bytes) -> int:
 
 
 class Site:
-    """A fake node, its front end and their reactor."""
+    """A fake node (one made of `settings` if there is none), its front end and their reactor."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.node = FakeNode(**settings)
+    def __init__(self, node: FakeNode | None = None, **settings: Any) -> None:
+        self.node = node or FakeNode(**settings)
         self.reactor = Reactor()
         self.front = FrontEnd(self.node, self.reactor)
         self.clients: list[Client] = []

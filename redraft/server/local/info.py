@@ -94,7 +94,7 @@ def _memory(connection: Connection) -> Fields:
         "maxmemory_human": _human(front.config.maxmemory),
         "maxmemory_policy": "noeviction",
         "mem_fragmentation_ratio": f"{resident / used:.2f}" if used else "0.00",
-        "mem_clients_normal": front.bytes_waiting,
+        "mem_clients_normal": front.bytes_waiting + front.again.bytes_waiting,
         "mem_allocator": "libc",
     }
 

@@ -1,6 +1,7 @@
 """Commands that mean the whole keyspace: asked of every group in the port's scope, the answers made one.
 
-A group answers for the slots it owns (`redraft.commands.whole`).  On the client port the scope is all
+A group is asked about the slots that the map says it owns, by name: those that have moved are asked of their
+new owner (`redraft.server.again`), so that each answers once.  On the client port the scope is all
 groups; on the primary and replica ports those led, or followed, by this node: cluster clients sum up.
 """
 
@@ -14,6 +15,7 @@ from redraft.commands.whole import format_cursor, parse_cursor
 from redraft.server import words
 from redraft.server.encode import Value, encode, encode_request
 from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.shares import Share, for_slots, joint_reply
 from redraft.server.words import ReplyError
 from redraft.topology.slots import SLOTS
 
@@ -21,72 +23,55 @@ if TYPE_CHECKING:
     from redraft.server.connection import Connection
 
 
-def _ask_all(connection: Connection, args: list[bytes], *, write: bool) -> list[tuple[int, bytes]]:
-    """The question for each group in scope; none when this node has nothing to say."""
-    request = encode_request(args)
-    scope = connection.port.scope()
+def _scope(connection: Connection, *, write: bool) -> Sequence[int]:
+    """The groups that this node may ask for its port."""
     if write and connection.port.role != "master":
         raise ReplyError(words.READ_ONLY[1:-2])
-    return [(group, request) for group in scope]
+    return list(connection.port.scope())
+
+
+def _shares(connection: Connection, args: list[bytes], *, write: bool) -> list[Share]:
+    """The question for each group in scope that has slots; none when this node has nothing to say."""
+    groups = connection.port.leaders.groups
+    asked = [groups[number] for number in _scope(connection, write=write)]
+    return [(group.group_id, for_slots(group.slots, args)) for group in asked if group.slots]
 
 
 def dbsize(connection: Connection, args: list[bytes]) -> int | Outcome:
     """The keys of all groups."""
-    questions = _ask_all(connection, args, write=False)
-    if not questions:
-        return 0
-
-    def then(replies: list[bytes]) -> None:
-        wrong = words.joint_error(replies, write=False)
-        connection.reply(wrong or b":%d\r\n" % sum(int(reply[1:-2]) for reply in replies))
-
-    connection.gather(questions, write=False, then=then)
-    return Outcome.LATER
+    return _ask(connection, args, _shares(connection, args, write=False)) or 0
 
 
 def keys(connection: Connection, args: list[bytes]) -> list[bytes] | Outcome:
     """The keys of all groups that match."""
-    questions = _ask_all(connection, args, write=False)
-    if not questions:
-        return []
-
-    def then(replies: list[bytes]) -> None:
-        connection.reply(words.joint_error(replies, write=False) or _joined(replies))
-
-    connection.gather(questions, write=False, then=then)
-    return Outcome.LATER
-
-
-def _joined(arrays: list[bytes]) -> bytes:
-    """Make one array of several, without looking at their items."""
-    count = 0
-    bodies = [b""]
-    for reply in arrays:
-        head, _, body = reply.partition(b"\r\n")
-        count += int(head[1:])
-        bodies.append(body)
-    bodies[0] = b"*%d\r\n" % count
-    return b"".join(bodies)
+    return _ask(connection, args, _shares(connection, args, write=False)) or []
 
 
 def flush(connection: Connection, args: list[bytes]) -> Outcome:
     """FLUSHALL and FLUSHDB: every group deletes what it owns."""
-    questions = _ask_all(connection, args, write=True)
-    if not questions:
+    asked = _ask(connection, args, _shares(connection, args, write=True), write=True)
+    if asked is None:
         raise ReplyError(words.SLOT_UNSERVED[1:-2])
+    return asked
 
-    def then(replies: list[bytes]) -> None:
-        connection.reply(words.joint_error(replies, write=True) or replies[0])
 
-    connection.gather(questions, write=True, then=then)
+def _ask(
+    connection: Connection, args: list[bytes], shares: list[Share], *, write: bool = False
+) -> Outcome | None:
+    """Let each group do its share; None when there is none to do."""
+    if not shares:
+        return None
+    name = args[0].lower()
+    connection.gather(shares, write=write, then=lambda replies: connection.reply(joint_reply(name, replies)))
     return Outcome.LATER
 
 
 def randomkey(connection: Connection, args: list[bytes]) -> Outcome | None:
     """A key of one group, each group as likely as its keys are many."""
-    sizes = _ask_all(connection, [b"DBSIZE"], write=False)
+    sizes = _shares(connection, [b"DBSIZE"], write=False)
     if not sizes:
         return None
+    shares = _shares(connection, args, write=False)
 
     def then(replies: list[bytes]) -> None:
         wrong = words.joint_error(replies, write=False)
@@ -96,10 +81,7 @@ def randomkey(connection: Connection, args: list[bytes]) -> Outcome | None:
         elif not any(weights):
             connection.reply(encode(None, connection.proto))
         else:
-            chosen = random.choices([group for group, _ in sizes], weights)[0]
-            connection.gather(
-                [(chosen, encode_request(args))], write=False, then=lambda one: connection.reply(one[0])
-            )
+            _ask(connection, args, random.choices(shares, weights))
 
     connection.gather(sizes, write=False, then=then)
     return Outcome.LATER
@@ -107,7 +89,7 @@ def randomkey(connection: Connection, args: list[bytes]) -> Outcome | None:
 
 def scan(connection: Connection, args: list[bytes]) -> Value | Outcome:
     """SCAN goes through the slots in order; each call is answered by the owner of the cursor's slot."""
-    owners = connection.front.node.group_of_slot
+    owners = connection.port.slot_map
     scope = frozenset(connection.port.scope())
     slot, _position = parse_cursor(args[1])
     served = _next_served(owners, scope, slot)
@@ -148,7 +130,8 @@ def _with_served_cursor(reply: bytes, owners: Sequence[int], scope: frozenset[in
 
 def digest(connection: Connection, args: list[bytes]) -> Value | Outcome:
     """REDRAFT DIGEST: an entry in every group, at which each replica makes one; [[group, entry], ...]."""
-    questions = _ask_all(connection, args, write=True)
+    request = encode_request(args)
+    questions = [(group, request) for group in _scope(connection, write=True)]
 
     def then(replies: list[bytes]) -> None:
         wrong = words.joint_error(replies, write=True)

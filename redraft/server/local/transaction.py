@@ -10,6 +10,7 @@ from redraft.server import transaction, words
 from redraft.server.encode import OK, Value, encode, encode_request
 from redraft.server.local.outcome import Handler, Outcome
 from redraft.server.port import Wanted
+from redraft.server.rounds import Gather
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:
@@ -60,24 +61,26 @@ def watch(connection: Connection, args: list[bytes]) -> Outcome:
             connection.reply(replies[0])
             return
         if not connection.closed:
-            transaction.watch(connection, group, keys, int(replies[0][1:-2]))
+            transaction.watch(connection, asked.groups[0], keys, int(replies[0][1:-2]))
         connection.reply(encode(OK, connection.proto))
 
-    connection.gather([(group, encode_request(args))], write=False, then=then)
+    asked = Gather([(group, encode_request(args))], connection.proto, write=False, then=then)
+    connection.ask(asked)
     return Outcome.LATER
 
 
 def _group(connection: Connection, keys: list[bytes]) -> int:
     """The group of keys to be watched, together with those that are."""
     slots = {key_slot(key) for key in keys}
-    owners = connection.front.node.group_of_slot
-    groups = {owners[slot] for slot in slots}
+    slot_map = connection.port.slot_map
+    groups = {slot_map[slot] for slot in slots}
     slot = slots.pop() if len(slots) == 1 else SEVERAL
     group = groups.pop() if len(groups) == 1 else SEVERAL
     where = connection.port.route(Wanted(slot, group, write=False, readonly=connection.readonly))
     if isinstance(where, bytes):
         raise ReplyError(where[1:-2])
-    if connection.watch is not None and connection.watch.group != where:
+    watched = connection.watch
+    if watched is not None and watched.group != where and not watched.is_lost(slot_map):
         raise ReplyError(words.CROSSSLOT[1:-2])
     return where
 
