@@ -87,11 +87,12 @@ class _Refused(NamedTuple):
 class Again:
     """Sees to the refused commands of a node's clients; `node.clients` may be one, or pass on to one."""
 
-    __slots__ = ("_node", "_refused", "bytes_waiting")
+    __slots__ = ("_due_ms", "_node", "_refused", "bytes_waiting")
 
     def __init__(self, node: Groups) -> None:
         self._node = node
         self._refused: list[_Refused] = []
+        self._due_ms = 0.0  # none is due before
         self.bytes_waiting = 0
 
     @property
@@ -114,23 +115,30 @@ class Again:
         assert len(commands) == len(targets)
         refused = _Refused(owed, request.group, targets[kept:], commands[kept:], due_ms)
         if not self._send_elsewhere(refused):
-            self._refused.append(refused)
+            self._wait(refused)
 
     def map_changed(self) -> None:
         """The node's map is another: what has another group now goes there."""
         self._refused, before = [], self._refused
         for refused in before:
             if not self._send_elsewhere(refused):
-                self._refused.append(refused)
+                self._wait(refused)
 
     def look(self) -> None:
         """To be called often while anything waits: asks again those whose time has come."""
         now = self._node.now_ms()
-        due = [refused for refused in self._refused if refused.due_ms <= now]
-        if due:
-            self._refused = [refused for refused in self._refused if refused.due_ms > now]
-            for refused in due:
+        if now < self._due_ms:
+            return
+        self._refused, before = [], self._refused
+        for refused in before:
+            if refused.due_ms > now:
+                self._wait(refused)
+            else:
                 self._send(refused)
+
+    def _wait(self, refused: _Refused) -> None:
+        self._due_ms = min(self._due_ms, refused.due_ms) if self._refused else refused.due_ms
+        self._refused.append(refused)
 
     def _send_elsewhere(self, refused: _Refused) -> bool:
         """Send the commands on, unless the first of them would go where it has just been."""

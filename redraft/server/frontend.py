@@ -5,9 +5,9 @@ Driven by the reactor: sockets call back, and `_flush` (registered before the no
 that what it takes up goes out in the same cycle) gives connections that have more their turn.  The
 node's ticker calls `tick`.
 
-Always true: what all clients' buffers hold together is counted in `bytes_waiting`, and what groups have
-refused in `again`; while it, or the node's backlog, is over its limit no client is read; what still grows
-is cut, the largest first.
+Always true: what all clients' buffers hold together is counted in `bytes_waiting`, what groups have refused
+in `again`; while both together, or the node's backlog, are over their limit no client is read; what still
+grows is cut, the largest first.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class FrontEnd:
 
     def _flush(self) -> None:
         self.now_ms = self.node.now_ms()
-        self.paused = self.node.overloaded or self._over_total()
+        self.paused = self.node.overloaded or self._over_total(self.again.bytes_waiting)
         if self.again.waiting:
             self.again.look()
         ready = self._ready
@@ -174,9 +174,9 @@ class FrontEnd:
             connection.queued = False
             connection.advance()
 
-    def _over_total(self) -> bool:
+    def _over_total(self, others: int = 0) -> bool:
         limit = self.config.maxmemory_clients
-        return 0 < limit < self.bytes_waiting + self.again.bytes_waiting
+        return 0 < limit < self.bytes_waiting + others
 
     # ---- slots that move ----
 

@@ -332,6 +332,16 @@ class Attentive:
         """It goes by no map."""
 
 
+def test_lane_is_not_all_that_a_node_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While refused commands wait for their slots, requests are unanswered although no lane has any."""
+    cluster = Cluster()
+    cluster.elect()
+    side = cluster.nodes[1].clients = Attentive()
+    assert cluster.nodes[1].drained
+    monkeypatch.setattr(side, "waiting", True)
+    assert not cluster.nodes[1].drained
+
+
 def refuse_from(monkeypatch: pytest.MonkeyPatch, key: bytes) -> None:
     """Have every replica refuse commands with that key, and what comes behind one in a batch."""
     carry_out = execute.execute_batch

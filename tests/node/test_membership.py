@@ -8,6 +8,7 @@ import pytest
 
 from redraft.control.applier import reason_of
 from redraft.control.topology import Forget, Place, Remove
+from redraft.node.seams import NoClients
 from redraft.raft.types import HardState
 from tests.node.bottle import Asked, Cluster
 
@@ -272,3 +273,20 @@ def test_sessions_of_a_removed_node_end_in_every_group() -> None:
 
     assert not ended()
     assert cluster.run(WITHIN_MS, until=ended)
+
+
+def test_client_side_is_told_when_the_map_has_changed() -> None:
+    """It hears of each change as it is applied, and finds the node with the new map."""
+    cluster = Cluster(size=3, groups=2)
+    cluster.elect()
+    node = cluster.nodes[2]
+    maps: list[object] = []
+
+    class Side(NoClients):
+        def map_changed(self) -> None:
+            maps.append(node.group_of_slot)
+
+    before, node.clients = node.group_of_slot, Side()
+    cluster.join(1)
+    assert cluster.run(WITHIN_MS, until=lambda: bool(maps))
+    assert maps[-1] is node.group_of_slot is not before

@@ -23,6 +23,7 @@ SECTIONS = (
     "Identity",
     "Apply",
     "Transactions",
+    "Slots that move: requests",
     "Clients that know clusters",
     "What went wrong elsewhere",
 )

@@ -1,4 +1,5 @@
 """A fake node whose groups freeze slots and hand them over, and refuse what they do not serve.
+
 The groups share an engine, so that a slot's keys are at its new owner at once.  Who serves a slot changes
 before the node's map does (`hand_over`, then `show`), as it may be in a cluster.
 """
@@ -12,7 +13,6 @@ from typing import Any
 from redraft.accel.scan import scan_args
 from redraft.commands.context import Context
 from redraft.commands.execute import execute_batch
-from redraft.commands.keyspace import Keyspace
 from redraft.commands.reply import REFUSED
 from redraft.commands.slotted import slots_of
 from redraft.replica.request import Request, deliver
@@ -41,17 +41,18 @@ class MovingNode(FakeNode):
     def hand_over(self, slots: Iterable[int], target: int) -> None:
         """The target serves the slots from now on, the group that had them no more."""
         moved = sorted(slots)
-        for slot in moved:
-            self.owners[slot] = target
-        self.frozen.difference_update(moved)
-        for group, context in self.contexts.items():
-            context.keyspace.slots = [slot for slot, owner in enumerate(self.owners) if owner == group]
-            context.keyspace._count()
         keyspace = self.contexts[target].keyspace
         keyspace.index += 1
         modified = keyspace.open_modified()
         for slot in moved:
+            source = self.contexts[self.owners[slot]].keyspace
+            source.key_count -= keyspace.engine.slot_size(slot)
+            keyspace.key_count += keyspace.engine.slot_size(slot)
             modified[slot] = keyspace.index
+            self.owners[slot] = target
+        self.frozen.difference_update(moved)
+        for group, context in self.contexts.items():
+            context.keyspace.slots = self._slots(group)
 
     def show(self) -> None:
         """The node learns who has which slots."""
@@ -98,14 +99,13 @@ class MovingNode(FakeNode):
         context.begin(now_ms=NOW_UNIX_MS, write=request.write)
         return execute_batch(context, command, [(1, request.proto)])[0]
 
-    def _for_slots(self, whole: Context, args: list[bytes], request: Request) -> bytes:
-        """Carry the command out on a keyspace of just these slots."""
-        slots = [each for first, last in parse_ranges(args[2]) for each in range(first, last + 1)]
-        keyspace = Keyspace(whole.keyspace.engine, slots)
-        keyspace.index = whole.keyspace.index
-        keyspace.modified = whole.keyspace.open_modified()
-        context = Context(keyspace)
+    def _for_slots(self, context: Context, args: list[bytes], request: Request) -> bytes:
+        """Carry the command out with the keyspace made that of just these slots."""
+        keyspace = context.keyspace
+        owned, count = keyspace.slots, keyspace.key_count
+        keyspace.slots = [each for first, last in parse_ranges(args[2]) for each in range(first, last + 1)]
+        inside = keyspace.key_count = sum(map(keyspace.engine.slot_size, keyspace.slots))
         context.begin(now_ms=NOW_UNIX_MS, write=request.write)
         reply = execute_batch(context, encode_request(args[3:]), [(1, request.proto)])[0]
-        whole.keyspace._count()
+        keyspace.slots, keyspace.key_count = owned, count - inside + keyspace.key_count
         return reply
