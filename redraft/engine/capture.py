@@ -23,6 +23,7 @@ WHOLE_KEYS_MAX: Final = 512
 """A slot with more keys is read in pieces; listing the keys of 1,000,000 takes 12 ms all the same."""
 
 Collections = dict[int, MemoryMembers]
+"""Of one slot, by id."""
 
 
 class Run(NamedTuple):
@@ -57,15 +58,15 @@ class Capture:
     """Made by `HashEngine.capture`; one at a time.  What nobody needs any more is put into `garbage`."""
 
     __slots__ = (
-        "_all_dropped", "_before", "_collections", "_cursor", "_dropped", "_epoch", "_garbage", "_ids",
-        "_keys", "_members", "_members_before", "_runs", "_slot", "_tables", "_unread",
+        "_before", "_collections", "_cursor", "_disowned", "_dropped", "_epoch", "_garbage", "_ids", "_keys",
+        "_members", "_members_before", "_places", "_reading", "_runs", "_slot", "_tables", "_unread",
         "_whole_keys_max", "pending",
     )  # fmt: skip
 
     def __init__(
         self,
         tables: Sequence[dict[bytes, bytes] | None],
-        collections: Collections,
+        collections: Sequence[Collections | None],
         epoch: int,
         garbage: deque[Any],
         whole_keys_max: int = WHOLE_KEYS_MAX,
@@ -83,13 +84,15 @@ class Capture:
         self._keys: list[bytes] = []  # of it, not taken yet
         # collections
         self._epoch = epoch
-        self._collections = collections
-        self._ids: list[int] | None = None  # of those to read, once the slots are through
-        self._dropped: Collections = {}  # by the engine, before they were read
-        self._all_dropped = False
+        self._collections = list(collections)
+        self._places: list[int] | None = None  # slots with collections to read, once all keys are through
+        self._reading: Collections | None = None  # of the slot that is being read
+        self._ids: list[int] = []  # of those, not read yet
+        self._disowned: set[int] = set()  # slots whose collections the engine dropped all at once
+        self._dropped: dict[MemoryMembers, None] = {}  # by the engine one by one, before they were read
         self._members: MemoryMembers | None = None  # the large collection that is being read
         self._cursor: bytes | None = None  # the last name of it that was read
-        self._members_before: dict[int, Before] = {}
+        self._members_before: dict[MemoryMembers, Before] = {}
 
     def take(self, keys_max: int) -> list[Run]:
         """Return some runs, of about `keys_max` keys together; none when all were taken."""
@@ -102,9 +105,8 @@ class Capture:
 
     def close(self) -> None:
         """Let go of what the engine dropped meanwhile, whether it was read or not."""
-        self._garbage.extend(self._dropped.values())
-        if self._all_dropped:
-            self._garbage.append(self._collections)
+        self._garbage.extend(self._dropped)
+        self._garbage.extend(filter(None, (self._collections[slot] for slot in self._disowned)))
         for slot, table in enumerate(self._tables):
             if table and self._unread[slot] and not self.pending[slot]:
                 self._garbage.append(table)
@@ -184,24 +186,25 @@ class Capture:
 
     def keep_member(self, members: MemoryMembers, name: bytes) -> None:
         """A member of a collection that was not read yet is about to be written."""
-        before = self._members_before.get(members.id)
+        before = self._members_before.get(members)
         if before is None:
             if len(members) <= self._whole_keys_max and members is not self._members:
                 self._copy_members(members)
                 return
-            before = self._members_before[members.id] = Before()
+            before = self._members_before[members] = Before()
         if members is not self._members or self._cursor is None or name > self._cursor:
             before.note(name, members.values.get(name))
 
     def keep_collection(self, members: MemoryMembers) -> None:
         """The engine drops a collection that was not read yet: it is the capture's, and won't change."""
-        self._dropped[members.id] = members
+        self._dropped[members] = None
 
-    def keep_all(self, collections: Collections) -> bool:
-        """The engine drops all collections at once; True when they are now the capture's alone."""
-        mine = collections is self._collections
-        self._all_dropped |= mine
-        return mine
+    def keep_collections(self, slot: int, collections: Collections) -> bool:
+        """The engine drops all of a slot at once; True when they are now the capture's alone."""
+        if self._collections[slot] is not collections:
+            return False  # made since, or read
+        self._disowned.add(slot)
+        return True
 
     def keep_whole(self, members: MemoryMembers) -> None:
         """A collection that was not read to its end gets another id: what is left is copied here and now."""
@@ -213,20 +216,36 @@ class Capture:
     def _next_members(self, keys_max: int) -> Run | None:
         if self._members is not None:
             return self._read_on_members(keys_max)
-        if self._ids is None:
-            self._ids = list(self._collections)
-            self._ids += self._dropped
-        while self._ids:
-            number = self._ids.pop()
-            members = self._dropped.get(number) or self._collections.get(number)
-            if members is None or members.epoch == self._epoch:
-                continue  # made, or copied, since
-            if number not in self._members_before and len(members) <= self._whole_keys_max:
-                self._copy_members(members)
-                return self._runs.popleft()
-            self._members, self._cursor = members, None
-            return self._read_on_members(keys_max)
-        return None
+        members = self._next_unread()
+        if members is None:
+            return None
+        if members not in self._members_before and len(members) <= self._whole_keys_max:
+            self._copy_members(members)
+            return self._runs.popleft()
+        self._members, self._cursor = members, None
+        return self._read_on_members(keys_max)
+
+    def _next_unread(self) -> MemoryMembers | None:
+        """Slot by slot; then those that were dropped one by one."""
+        while True:
+            while self._reading is not None and self._ids:
+                members = self._reading.get(self._ids.pop())
+                if members is not None and members.epoch != self._epoch:  # else made, or copied, since
+                    return members
+            if self._places is None:
+                self._places = [slot for slot, some in enumerate(self._collections) if some]
+            elif self._reading is not None:
+                self._close_place(self._places.pop())
+            if not self._places:
+                return next(iter(self._dropped), None)
+            self._reading = found = self._collections[self._places[-1]]
+            self._ids = list(found or ())
+
+    def _close_place(self, slot: int) -> None:
+        if slot in self._disowned:  # nobody else will
+            self._disowned.remove(slot)
+            self._garbage.append(self._reading)
+        self._collections[slot] = self._reading = None
 
     def _copy_members(self, members: MemoryMembers) -> None:
         values = members.values
@@ -245,7 +264,7 @@ class Capture:
         self, members: MemoryMembers, cursor: bytes | None, keys_max: int
     ) -> tuple[Run, bytes | None]:
         """Read a collection from the name after the last one; also return its last name, None at the end."""
-        values, before = members.values, self._members_before.get(members.id)
+        values, before = members.values, self._members_before.get(members)
         names = members.after(cursor, keys_max)
         last = names[-1] if len(names) == keys_max else None
         if before is not None and before.gone:
@@ -264,6 +283,7 @@ class Capture:
 
     def _done_members(self, members: MemoryMembers) -> None:
         members.epoch = self._epoch
-        self._members_before.pop(members.id, None)
-        if self._dropped.pop(members.id, None) is not None:
+        self._members_before.pop(members, None)
+        if members in self._dropped:
+            del self._dropped[members]
             self._garbage.append(members)

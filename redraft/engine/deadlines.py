@@ -1,66 +1,131 @@
-"""When keys expire: a heap ordered by (deadline, slot, key), the order in which they are removed.
+"""When keys expire: a heap for each slot, and above them one of what comes first in each.
 
-A deadline that was changed or whose key was deleted stays in the heap and is recognised when it
+A deadline that was changed or whose key was deleted stays in its slot's heap and is recognised when it
 comes up (`is_current`), so that a plain SET over an expiring key costs nothing here.  Stale entries
-are swept out once they outnumber the live ones.  The order is a function of the state only, so
-every replica removes the same keys for the same entry.
+are swept out once they outnumber what was left by the last sweep.  The order is a function of the state only,
+so every replica removes the same keys for the same entry.
+
+Always true: the first entry of each slot that is not held back stands in `_heads`, among others that were
+first once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-STALE_KEPT: Final = 1024
-"""Stale entries that are put up with whatever the number of live ones."""
+STALE_KEPT: Final = 32
+"""Stale entries of a slot that are put up with whatever the number of live ones."""
+HEADS_KEPT: Final = 1024
+"""Likewise above the slots."""
 
 FREED_AT_ONCE: Final = 5000
 """Entries freed by one `tend`."""
+
+Entry = tuple[int, int, bytes]
+"""(deadline, slot, key)"""
 
 
 class Deadlines:
     """The deadlines of one replica's keys."""
 
-    __slots__ = ("_heap", "_is_current", "_old")
+    __slots__ = ("_garbage", "_heads", "_held", "_is_current", "_limits", "_slots")
 
     def __init__(self, is_current: Callable[[int, int, bytes], bool]) -> None:
-        self._heap: list[tuple[int, int, bytes]] = []
-        self._old: list[tuple[int, int, bytes]] = []
+        self._slots: dict[int, list[Entry]] = {}
+        self._limits: dict[int, int] = {}
+        """By slot: how long its heap may get before it is swept; where nothing is said, `STALE_KEPT`."""
+        self._heads: list[Entry] = []
+        self._held: frozenset[int] = frozenset()
+        self._garbage: list[list[Entry]] = []
         self._is_current = is_current
 
     def __len__(self) -> int:
         """Return the number of entries, stale ones included."""
-        return len(self._heap)
+        return sum(map(len, self._slots.values()))
 
-    def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:
-        """Note a deadline; `live` is the number of keys that have one."""
-        heap = self._heap
-        if len(heap) > 2 * live + STALE_KEPT:
-            heap[:] = {entry for entry in heap if self._is_current(*entry)}
-            heapify(heap)
-        heappush(heap, (deadline_ms, slot, key))
+    def add(self, deadline_ms: int, slot: int, key: bytes) -> None:
+        """Note a deadline."""
+        heap = self._slots.get(slot)
+        if heap is None:
+            heap = self._slots[slot] = []
+        elif len(heap) > STALE_KEPT and len(heap) > self._limits.get(slot, 0):
+            self._sweep(slot, heap)
+        entry = (deadline_ms, slot, key)
+        heappush(heap, entry)
+        if heap[0] is entry:
+            self._lead(entry)
 
     def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
         """A key has that deadline no more: it is seen when it comes up."""
 
-    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
+    def load(self, deadlines: list[Entry]) -> None:
         """Note many at once, from a snapshot."""
-        self._heap += deadlines
-        heapify(self._heap)
+        slots = {slot for _, slot, _ in deadlines}
+        for entry in deadlines:
+            self._slots.setdefault(entry[1], []).append(entry)
+        for slot in slots:
+            heap = self._slots[slot]
+            heapify(heap)
+            self._limits[slot] = 2 * len(heap) + STALE_KEPT
+            self._lead(heap[0])
 
-    def first(self) -> tuple[int, int, bytes] | None:
+    def first(self) -> Entry | None:
         """Return the next (deadline, slot, key), None when no key expires."""
-        heap = self._heap
-        while heap and not self._is_current(*heap[0]):
-            heappop(heap)
-        return heap[0] if heap else None
+        heads, slots = self._heads, self._slots
+        while heads:
+            entry = heads[0]
+            slot = entry[1]
+            heap = slots.get(slot)
+            if not heap or heap[0] is not entry or slot in self._held:
+                heappop(heads)  # it is not the first one of its slot any more
+            elif self._is_current(*entry):
+                return entry
+            else:
+                heappop(heads)
+                heappop(heap)
+                if heap:
+                    heappush(heads, heap[0])
+        return None
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._old, self._heap = self._old + self._heap if self._old else self._heap, []
+    def hold(self, slots: Iterable[int]) -> None:
+        """Hold back the deadlines of these slots, and of no others."""
+        before, self._held = self._held, frozenset(slots)
+        for slot in before - self._held:
+            if heap := self._slots.get(slot):
+                self._lead(heap[0])
+
+    def drop(self, slot: int) -> None:
+        """Forget those of a slot."""
+        heap = self._slots.pop(slot, None)
+        if heap:
+            self._garbage.append(heap)
+        self._limits.pop(slot, None)
 
     def tend(self) -> bool:
         """Free a bit of what was forgotten; return whether there is more."""
-        del self._old[-FREED_AT_ONCE:]
-        return bool(self._old)
+        garbage, left = self._garbage, FREED_AT_ONCE
+        while garbage and left > 0:
+            left -= len(garbage[-1])
+            del garbage[-1][-FREED_AT_ONCE:]
+            if not garbage[-1]:
+                garbage.pop()
+        return bool(garbage)
+
+    def _lead(self, entry: Entry) -> None:
+        """An entry has become the first one of its slot."""
+        heads = self._heads
+        if entry[1] in self._held:
+            return
+        if len(heads) > 2 * len(self._slots) + HEADS_KEPT:
+            heads[:] = [heap[0] for slot, heap in self._slots.items() if heap and slot not in self._held]
+            heapify(heads)
+        heappush(heads, entry)
+
+    def _sweep(self, slot: int, heap: list[Entry]) -> None:
+        heap[:] = {entry for entry in heap if self._is_current(*entry)}
+        heapify(heap)
+        self._limits[slot] = 2 * len(heap) + STALE_KEPT
+        if heap:
+            self._lead(heap[0])

@@ -1,4 +1,4 @@
-"""The engine in memory: one dict per slot, one per collection.
+"""The engine in memory: one dict per slot, one per collection; collections stand by slot, too.
 
 Durability is the log's (and the snapshots'): after a restart the engine starts empty and the
 entries are applied again.  A dict is made when its slot's first key comes.  The order of a slot is
@@ -86,7 +86,8 @@ class HashEngine:
     def __init__(self) -> None:
         self._capture: Capture | None = None
         self._garbage: deque[Any] = deque()
-        self.collections: Collections = {}
+        self.collections: list[Collections | None] = [None] * SLOTS
+        """By slot."""
         self.epoch = 0
         """Of captures: collections of an older one have to be shown to the capture before they change."""
         self.pending = _NOTHING
@@ -165,7 +166,7 @@ class HashEngine:
             table = self.tables[slot] = {}
         table.update(zip(keys, records, strict=True))
 
-    def delete_slot(self, slot: int) -> None:
+    def delete_slot(self, slot: int, *, even_if_empty: bool = False) -> None:  # noqa: ARG002 - costs nothing
         """See `Engine.delete_slot`."""
         if self.pending[slot]:
             assert self._capture is not None
@@ -174,19 +175,32 @@ class HashEngine:
             self._garbage.append(self.tables[slot])
         self.tables[slot] = None
         self.orders.pop(slot, None)
+        collections = self.collections[slot]
+        if collections is not None:
+            if self._capture is None or not self._capture.keep_collections(slot, collections):
+                self._garbage.append(collections)
+            self.collections[slot] = None
 
     # ---- collections ----
 
     def members(self, slot: int, number: int) -> MemoryMembers:
         """See `Engine.members`."""
-        found = self.collections.get(number)
+        collections = self.collections[slot]
+        if collections is None:
+            collections = self.collections[slot] = {}
+        found = collections.get(number)
         if found is None:
-            found = self.collections[number] = MemoryMembers(self, slot, number, self.epoch)
+            found = collections[number] = MemoryMembers(self, slot, number, self.epoch)
         return found
 
-    def drop_members(self, slot: int, number: int) -> None:  # noqa: ARG002 - the id is enough here
+    def _unhooked(self, slot: int, number: int) -> MemoryMembers | None:
+        """Take a collection out, if there is one."""
+        collections = self.collections[slot]
+        return collections.pop(number, None) if collections is not None else None
+
+    def drop_members(self, slot: int, number: int) -> None:
         """See `Engine.drop_members`."""
-        members = self.collections.pop(number, None)
+        members = self._unhooked(slot, number)
         if members is None:
             return
         if self._capture is not None and members.epoch != self.epoch:
@@ -194,21 +208,18 @@ class HashEngine:
         else:
             self._garbage.append(members)
 
-    def drop_all_members(self) -> None:
-        """See `Engine.drop_all_members`."""
-        if self._capture is None or not self._capture.keep_all(self.collections):
-            self._garbage.append(self.collections)
-        self.collections = {}
-
-    def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:  # noqa: ARG002 - likewise
+    def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:
         """See `Engine.move_members`."""
-        members = self.collections.pop(number, None)
+        members = self._unhooked(slot, number)
         if members is None:
             return
         if self._capture is not None and members.epoch != self.epoch:
             self._capture.keep_whole(members)
         members.slot, members.id, members.epoch = to_slot, to_number, self.epoch
-        self.collections[to_number] = members
+        collections = self.collections[to_slot]
+        if collections is None:
+            collections = self.collections[to_slot] = {}
+        collections[to_number] = members
 
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
         """See `Engine.load_members`."""
@@ -273,7 +284,7 @@ class HashEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self.tables = [None] * SLOTS
-        self.collections = {}
+        self.collections = [None] * SLOTS
         self.orders = {}
 
 

@@ -14,7 +14,7 @@ An engine judges nothing: expiry, types and ownership are its callers' business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 from zlib import crc32
 
@@ -34,6 +34,8 @@ class Members(Protocol):
 
     slot: int
     """Of the collection's key."""
+    id: int
+    """The collection's; others of other slots may have the same."""
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of a name, None when there is none."""
@@ -69,10 +71,13 @@ class Members(Protocol):
 
 
 class Deadlines(Protocol):
-    """When keys expire, ordered by (deadline, slot, key): the order in which they are removed."""
+    """When keys expire, ordered by (deadline, slot, key): the order in which they are removed.
 
-    def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:
-        """Note a deadline; `live` is the number of keys that have one."""
+    The deadlines of a slot may be held back: they are noted like all others, but none of them comes first.
+    """
+
+    def add(self, deadline_ms: int, slot: int, key: bytes) -> None:
+        """Note a deadline."""
 
     def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
         """A key has that deadline no more; it may be forgotten at once, or when it comes up."""
@@ -81,10 +86,13 @@ class Deadlines(Protocol):
         """Note many at once, from a snapshot."""
 
     def first(self) -> tuple[int, int, bytes] | None:
-        """Return the next (deadline, slot, key) that is current, None when no key expires."""
+        """Return the next (deadline, slot, key) that is current and not held back, or None."""
 
-    def clear(self) -> None:
-        """Forget all."""
+    def hold(self, slots: Iterable[int]) -> None:
+        """Hold back the deadlines of these slots, and of no others, from now on."""
+
+    def drop(self, slot: int) -> None:
+        """Forget those of a slot, which is about to be deleted (`Engine.delete_slot`)."""
 
     def tend(self) -> bool:
         """Free a bit of what was forgotten; return whether there is more."""
@@ -143,17 +151,17 @@ class Engine(Protocol):
     def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
         """Store many records of keys that are new, before anything scans or captures."""
 
-    def delete_slot(self, slot: int) -> None:
-        """Delete all keys of a slot."""
+    def delete_slot(self, slot: int, *, even_if_empty: bool = False) -> None:
+        """Delete all keys of a slot, the members of its collections, and its deadlines, in no time.
+
+        A slot that has no keys may have members all the same, while it is filled by a move: `even_if_empty`.
+        """
 
     def members(self, slot: int, number: int) -> Members:
         """Return the members of the collection with that id, of a key in that slot; there may be none yet."""
 
     def drop_members(self, slot: int, number: int) -> None:
-        """Delete a collection's members; the id is never used again."""
-
-    def drop_all_members(self) -> None:
-        """Delete the members of all collections."""
+        """Delete a collection's members; the id is not used again before all of the slot was deleted."""
 
     def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:
         """A collection's key has moved to another slot, where it has another id that is new."""

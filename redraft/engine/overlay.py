@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from binascii import crc32
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ MISSING: Final[Any] = object()
 ENTRY_BYTES: Final = 200
 """What an entry costs besides the bytes of its name and value (measured)."""
 
+SLOT_BYTES: Final = 6
+"""Of what the prefix of a slot's keys, members and deadlines begins with."""
 PLACE_BYTES: Final = 4
 """Of what stands before a key in the order of its slot."""
 place: Final = struct.Struct(">I").pack
@@ -92,7 +94,8 @@ class Overlay:
             found = self.maps[prefix] = Written(placed=placed)
         return found.values
 
-    def writes(self) -> Iterator[Write]:
-        """Yield all of it, by full key, in order."""
+    def writes(self, deleted: Container[bytes] = ()) -> Iterator[Write]:
+        """Yield all of it, by full key, in order, but for slots that were deleted since: by their prefix."""
         for prefix in sorted(self.maps):
-            yield from self.maps[prefix].writes(prefix)
+            if prefix[:SLOT_BYTES] not in deleted:
+                yield from self.maps[prefix].writes(prefix)

@@ -8,11 +8,11 @@ until the next one takes its place.
 
     key    = epoch u32, slot u16, "k", CRC-32 of the key, key      -> record
     member = epoch u32, slot u16, "m", collection id u64, name     -> value
-    due    = FF "e", epoch u32, deadline u64, slot u16, key        -> nothing
+    due    = epoch u32, slot u16, "e", deadline u64, key           -> nothing
     junk   = FF "j", prefix                                        -> nothing: all below it is to be deleted
     FF "c" -> the checkpoint; FF "s" -> the engine's own state at it
 
-Big-endian.  A slot's epoch grows when all its keys are deleted at once: what stands under an older one is
+Big-endian.  A slot's epoch grows when all of it is deleted at once: what stands under an older one is
 not there any more, and is deleted a bit at a time.
 
 Always true: the frozen overlay is what a worker writes, and nobody changes it; what the cache has of a name
@@ -37,8 +37,9 @@ import msgspec
 
 from redraft.engine.capture import Run
 from redraft.engine.interface import POSITION_END
-from redraft.engine.overlay import ENTRY_BYTES, MISSING, PLACE_BYTES, Overlay, place
-from redraft.engine.storedmembers import StoredDeadlines, StoredMembers
+from redraft.engine.overlay import ENTRY_BYTES, MISSING, PLACE_BYTES, SLOT_BYTES, Overlay, place
+from redraft.engine.storeddeadlines import StoredDeadlines
+from redraft.engine.storedmembers import StoredMembers
 from redraft.engine.stores import Store, View, Write
 from redraft.engine.window import Read, Window
 from redraft.topology.slots import SLOTS
@@ -47,7 +48,8 @@ _SLOT: Final = struct.Struct(">IHc")
 _PLACE: Final = struct.Struct(">I")
 _ID: Final = struct.Struct(">Q")
 _PREFIX_BYTES: Final = _SLOT.size
-_KIND_AT: Final = _PREFIX_BYTES - 1
+_KIND_AT: Final = SLOT_BYTES
+assert _PREFIX_BYTES == _KIND_AT + 1
 JUNK: Final = b"\xffj"
 CHECKPOINT: Final = b"\xffc"
 STATE: Final = b"\xffs"
@@ -74,8 +76,8 @@ class State(msgspec.Struct, array_like=True):
     """Of slots that were emptied since that epoch."""
     sizes: dict[int, int] = {}
     """Keys by slot."""
-    due_epoch: int = 0
-    """Grows when all deadlines are forgotten at once."""
+    dues: dict[int, int] = {}
+    """By slot: the first deadline, or an earlier time."""
     collection: int = 0
     """The highest id of a collection so far."""
 
@@ -84,8 +86,8 @@ class StoredEngine:
     """Implements `redraft.engine.interface.Engine` and `Durable`."""
 
     __slots__ = (
-        "_fresh_junk", "_frozen", "_frozen_index", "_frozen_junk", "_junk", "_known_collection", "_members",
-        "_prefixes", "_store", "_swept", "_viewing", "_windows_bytes", "active", "durable_index",
+        "_deadlines", "_fresh_junk", "_frozen", "_frozen_index", "_frozen_junk", "_junk", "_known_collection",
+        "_members", "_prefixes", "_store", "_swept", "_viewing", "_windows_bytes", "active", "durable_index",
         "last_applied", "overlay_bytes_max", "recent", "sizes", "state", "tables", "turn", "window_bytes_max",
         "windows",
     )  # fmt: skip
@@ -112,6 +114,7 @@ class StoredEngine:
         """Keys by slot."""
         for slot, size in self.state.sizes.items():
             self.sizes[slot] = size
+        self._deadlines = StoredDeadlines(self, self.state.dues)
         self._known_collection = self.state.collection
         """Collections with a higher id are in nothing but the active overlay."""
         self._members: dict[int, StoredMembers] = {}
@@ -219,17 +222,16 @@ class StoredEngine:
         """See `Engine.items`."""
         return ((name[PLACE_BYTES:], record) for name, record in self.walk(self._prefix(slot), b"", None))
 
-    def delete_slot(self, slot: int) -> None:
+    def delete_slot(self, slot: int, *, even_if_empty: bool = False) -> None:
         """See `Engine.delete_slot`."""
-        if not self.sizes[slot]:
+        if not self.sizes[slot] and not even_if_empty:
             return
         self.sizes[slot] = 0
         self.tables[slot] = None
         self._members.clear()
         self.windows.clear()
-        prefix, state = self._prefix(slot), self.state
-        self.active.maps.pop(prefix, None)
-        self.forget(prefix[:_KIND_AT])
+        state = self.state
+        self.forget(self._prefix(slot)[:_KIND_AT])
         state.epochs[slot] = state.epochs.get(slot, state.epoch) + 1
         self._prefixes.pop(slot, None)
 
@@ -255,16 +257,6 @@ class StoredEngine:
         if number <= self._known_collection:
             self.forget(prefix)
 
-    def drop_all_members(self) -> None:
-        """See `Engine.drop_all_members`: they stand under the epochs of slots that were emptied."""
-        maps, state = self.active.maps, self.state
-        self._members.clear()
-        self.windows.clear()
-        for prefix in [prefix for prefix in maps if prefix[_KIND_AT:_PREFIX_BYTES] == b"m"]:
-            epoch, slot, _kind = _SLOT.unpack_from(prefix)
-            if epoch != state.epochs.get(slot, state.epoch):
-                del maps[prefix]
-
     def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:
         """See `Engine.move_members`."""
         source, target = self._members_prefix(slot, number), self._members_prefix(to_slot, to_number)
@@ -275,7 +267,8 @@ class StoredEngine:
 
     def deadlines(self, is_current: Callable[[int, int, bytes], bool]) -> StoredDeadlines:
         """See `Engine.deadlines`."""
-        return StoredDeadlines(self, is_current)
+        self._deadlines.is_current = is_current
+        return self._deadlines
 
     # ---- reading through the overlays ----
 
@@ -391,6 +384,7 @@ class StoredEngine:
         self.turn += 1
         self._known_collection = self.state.collection
         self.state.sizes = {slot: size for slot, size in enumerate(self.sizes) if size}
+        self.state.dues = self._deadlines.bounds
         frozen.put(CHECKPOINT, b"", checkpoint)
         frozen.put(STATE, b"", msgspec.msgpack.encode(self.state))
         self._frozen, self._frozen_index = frozen, self.last_applied
@@ -399,7 +393,7 @@ class StoredEngine:
     def write_frozen(self) -> None:
         """See `Durable.write_frozen`."""
         assert self._frozen is not None
-        self._store.write(self._frozen.writes())
+        self._store.write(self._frozen.writes(deleted=frozenset(self._frozen_junk)))
 
     def thaw(self) -> None:
         """See `Durable.thaw`."""
@@ -495,6 +489,10 @@ class StoredEngine:
             prefix = self._prefixes[slot] = _SLOT.pack(state.epochs.get(slot, state.epoch), slot, b"k")
         return prefix
 
+    def due_prefix(self, slot: int) -> bytes:
+        """Return what a slot's deadlines stand below."""
+        return self._prefix(slot)[:_KIND_AT] + b"e"
+
     def _members_prefix(self, slot: int, number: int) -> bytes:
         return self._prefix(slot)[:_KIND_AT] + b"m" + _ID.pack(number)
 
@@ -526,7 +524,7 @@ class StoredCapture:
             number, cut = 0, _PREFIX_BYTES + PLACE_BYTES
             if kind == b"m":
                 (number,), cut = _ID.unpack_from(key, _PREFIX_BYTES), _PREFIX_BYTES + _ID.size
-            if epoch == self._epochs[slot] and not (number and key[:cut] in self._junk):
+            if kind != b"e" and epoch == self._epochs[slot] and not (number and key[:cut] in self._junk):
                 if not runs or runs[-1].slot != slot or runs[-1].id != number:
                     runs.append(Run(slot, [], [], number))
                 runs[-1].keys.append(key[cut:])

@@ -1,4 +1,4 @@
-"""The members of one collection, and the deadlines of keys, on an engine on disk (`redraft.engine.stored`).
+"""The members of one collection on an engine on disk (`redraft.engine.stored`).
 
 A `StoredMembers` may be kept for as long as the engine lives: it looks for its places in the overlays anew
 when the engine's `turn` says that those have changed.
@@ -6,22 +6,18 @@ when the engine's `turn` says that those have changed.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Final, cast
 
-from redraft.engine.overlay import ENTRY_BYTES, MISSING, place
+from redraft.engine.overlay import ENTRY_BYTES, MISSING
 from redraft.engine.window import Rows
 
 if TYPE_CHECKING:
     from redraft.engine.stored import StoredEngine
 
-DUE: Final = b"\xffe"
 WINDOW_MAX: Final = 1000
 """Ranges of so many names at most are kept in a window."""
-
-_DUE: Final = struct.Struct(">QH")
 
 
 class StoredMembers:
@@ -32,17 +28,17 @@ class StoredMembers:
         "_engine",
         "_frozen",
         "_is_new",
-        "_number",
         "_prefix",
         "_turn",
         "_written",
+        "id",
         "slot",
     )
 
     def __init__(self, engine: StoredEngine, slot: int, number: int, prefix: bytes) -> None:
         self._engine = engine
         self.slot = slot
-        self._number = number
+        self.id = number
         self._prefix = prefix
         self._bind()
 
@@ -50,7 +46,7 @@ class StoredMembers:
         """Look for what the layers have of it; where that is nothing, its place is made later."""
         engine = self._engine
         self._turn = engine.turn
-        self._written, self._frozen, self._cached, self._is_new = engine.layers(self._prefix, self._number)
+        self._written, self._frozen, self._cached, self._is_new = engine.layers(self._prefix, self.id)
 
     def get(self, name: bytes) -> bytes | None:
         """See `Members.get`."""
@@ -186,57 +182,3 @@ class StoredMembers:
             if value is not MISSING:
                 return value
         return self._cached.get(name, cast("bytes", MISSING))
-
-
-class StoredDeadlines:
-    """Implements `redraft.engine.interface.Deadlines` below a prefix of the store."""
-
-    __slots__ = ("_engine", "_from", "_is_current", "_prefix")
-
-    def __init__(self, engine: StoredEngine, is_current: Callable[[int, int, bytes], bool]) -> None:
-        self._engine = engine
-        self._is_current = is_current
-        self._prefix = DUE + place(engine.state.due_epoch)
-        self._from = b""  # nothing stands below
-
-    def add(self, deadline_ms: int, slot: int, key: bytes, live: int) -> None:  # noqa: ARG002 - all are kept
-        """See `Deadlines.add`."""
-        name = _DUE.pack(deadline_ms, slot) + key
-        self._engine.active.put(self._prefix, name, b"")
-        self._from = min(self._from, name)
-
-    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
-        """See `Deadlines.discard`."""
-        self._engine.active.put(self._prefix, _DUE.pack(deadline_ms, slot) + key, None)
-
-    def load(self, deadlines: list[tuple[int, int, bytes]]) -> None:
-        """See `Deadlines.load`."""
-        self._engine.fill(
-            (self._prefix + _DUE.pack(deadline_ms, slot) + key, b"") for deadline_ms, slot, key in deadlines
-        )
-
-    def first(self) -> tuple[int, int, bytes] | None:
-        """See `Deadlines.first`."""
-        stale: list[bytes] = []
-        found = None
-        for name, _ in self._engine.walk(self._prefix, self._from, None):
-            self._from = name
-            deadline_ms, slot = _DUE.unpack_from(name)
-            key = name[_DUE.size :]
-            if self._is_current(deadline_ms, slot, key):
-                found = deadline_ms, slot, key
-                break
-            stale.append(name)
-        for name in stale:
-            self._engine.active.put(self._prefix, name, None)
-        return found
-
-    def clear(self) -> None:
-        """See `Deadlines.clear`."""
-        self._engine.forget(self._prefix)
-        self._engine.state.due_epoch += 1
-        self._prefix, self._from = DUE + place(self._engine.state.due_epoch), b""
-
-    def tend(self) -> bool:
-        """See `Deadlines.tend`."""
-        return False

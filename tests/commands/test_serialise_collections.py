@@ -221,7 +221,7 @@ def check_refused(wrong: list[bytes], name: str) -> None:
     check_counts(ctx.keyspace)
     assert ctx.keyspace.key_count == 1
     assert isinstance(ctx.keyspace.engine, HashEngine)
-    assert len(ctx.keyspace.engine.collections) <= 1, "members without a key"
+    assert sum(len(some) for some in ctx.keyspace.engine.collections if some) <= 1, "members without a key"
 
 
 @pytest.mark.parametrize("name", ONE_WAY)
