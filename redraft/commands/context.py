@@ -33,6 +33,7 @@ class Context:
         "proto",
         "seed",
         "slot",
+        "whole",
         "write",
     )
 
@@ -40,6 +41,8 @@ class Context:
         self.keyspace = keyspace
         self.proto = 2
         self.slot = -1
+        self.whole: Sequence[int] | None = None
+        """The slots that a command on the whole keyspace means; None: those that the group serves."""
         self.bugs: list[BaseException] = []
         self._read_random = SplitMix64(0)
         self._entry_random: SplitMix64 | None = None

@@ -21,10 +21,12 @@ from typing import Final
 
 from redraft.accel.scan import LOOSE, configure, scan_args
 from redraft.base.errors import DamagedError
-from redraft.commands import transaction, whole
+from redraft.commands import transaction
 from redraft.commands.command import Command, Kind
 from redraft.commands.context import Context
 from redraft.commands.execute_stored import SAFE_INTEGER_BYTES, execute_stored
+from redraft.commands.facts_internal import INTERNAL
+from redraft.commands.guard import execute_guarded
 from redraft.commands.keyspace import ExpiredKeyError
 from redraft.commands.reply import (
     NIL,
@@ -46,8 +48,7 @@ from redraft.engine.stored import StoredEngine
 configure(scan_table())
 
 _GET, _SET, _INCR, _DEL = (IDS[name] for name in (b"get", b"set", b"incr", b"del"))
-_EXEC: Final = IDS[b"exec"]
-_REDRAFT: Final = IDS[b"redraft"]
+_EXEC, _REDRAFT = (IDS[name] for name in (b"exec", b"redraft"))
 _NEVER: Final = -2
 """No command's id."""
 
@@ -62,8 +63,17 @@ def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -
 
     `marks` says for runs of requests (their number, the protocol of their replies: 2 or 3); the
     numbers add up to that of the requests.  `data` holds whole, valid requests.  `ctx` has to be
-    set by `begin` for the entry or the batch of reads.
+    set by `begin` for the entry or the batch of reads.  Requests on slots that are not served are refused
+    (`redraft.commands.guard`).
     """
+    guarded = ctx.keyspace.guarded
+    if guarded is not None and not guarded.isdisjoint(scan_args(data)[0][1::3]):
+        return execute_guarded(ctx, data, marks, execute_served)
+    return execute_served(ctx, data, marks)
+
+
+def execute_served(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Do what `execute_batch` does, for requests on slots that are all served."""
     keyspace = ctx.keyspace
     keyspace.now_ms = ctx.now_ms
     keyspace.writing = ctx.write
@@ -76,7 +86,7 @@ def execute_batch(ctx: Context, data: bytes, marks: Sequence[tuple[int, int]]) -
     if len(protocols) == 1:  # nearly always; a run costs more than a request
         marks = ((len(commands) // 3, protocols.pop()),)
     engine = keyspace.engine
-    if not ctx.deny_oom:
+    if not ctx.deny_oom and keyspace.tracker is None:
         if isinstance(engine, HashEngine):
             return _execute_in_memory(ctx, engine, data, marks, requests, spans)
         if isinstance(engine, StoredEngine):
@@ -227,7 +237,7 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
     try:
         command = _PLAIN.get(number)
         if command is None or not command.accepts(len(words)):
-            command = resolve(number, words)
+            command = _resolved(number, words)
         handler = command.handler
         assert handler is not None, f"{command.name!r} is a command of the node's own"
         assert ctx.write or command.kind is not Kind.WRITE, f"{command.name!r} among reads"
@@ -245,7 +255,7 @@ def _execute(ctx: Context, number: int, words: list[bytes]) -> bytes:
         return _INTERNAL
     journal = keyspace.journal
     if journal:
-        if ctx.slot >= 0:
+        if ctx.slot >= 0 and keyspace.tracker is None:
             keyspace.modified[ctx.slot] = keyspace.index
             journal.clear()
         else:
@@ -262,8 +272,6 @@ def resolve(number: int, words: list[bytes]) -> Command:
     command = COMMANDS[number & (LOOSE - 1)]
     if number == _EXEC and len(words) > 1:
         return _TRANSACTION
-    if number == _REDRAFT and len(words) > 3 and words[1].lower() == b"slots":
-        return _SLOTWISE
     if not command.accepts(len(words)):
         raise CommandError(wrong_arity(command.name))
     if not command.subcommands or len(words) == 1:
@@ -277,10 +285,17 @@ def resolve(number: int, words: list[bytes]) -> Command:
     raise CommandError(unknown_subcommand(command.name, words[1]))
 
 
+def _resolved(number: int, words: list[bytes]) -> Command:
+    """Do what `resolve` does, also for what only nodes may send."""
+    if number == _REDRAFT and len(words) > 3 and words[1] in INTERNAL:
+        return INTERNAL[words[1]]
+    return resolve(number, words)
+
+
 def _transaction(ctx: Context, words: list[bytes]) -> bytes:
     if ctx.deny_oom and any(_may_grow(requests) for _, _, requests in transaction.segments_of(words)):
         raise CommandError(b"EXECABORT Transaction discarded because of: " + OVER_MEMORY)
-    return transaction.carry_out(ctx, words, execute_batch)
+    return transaction.carry_out(ctx, words, execute_served)
 
 
 def _may_grow(requests: bytes) -> bool:
@@ -290,8 +305,3 @@ def _may_grow(requests: bytes) -> bool:
 
 _TRANSACTION: Final = replace(COMMANDS[_EXEC], arity=-5, kind=Kind.READ, handler=_transaction)
 """EXEC with arguments: the transaction as the front end sends it; clients' EXEC has none."""
-
-_SLOTWISE: Final = replace(
-    COMMANDS[_REDRAFT], arity=-4, kind=Kind.READ, subcommands=(), handler=whole.slotwise
-)
-"""REDRAFT SLOTS ranges command ...: what means the whole keyspace, as the front end sends it."""

@@ -1,4 +1,4 @@
-"""The keys of one group on one node, as commands see them: with expiry, undo and counts.
+"""The keys of one group on one node, as commands see them: with expiry, undo, counts, and the slots it owns.
 
 Invariants:
 
@@ -7,6 +7,8 @@ Invariants:
 - `journal` holds what the command under way has replaced, `dropped` the collections that no record names any
   more; both are empty between commands.
 - The members that the engine holds are those of the collections that its records name.
+- `slots` are owned, ascending.  What a move brings before it is accepted (`redraft.commands.ownership`) is
+  in `data_bytes` and in no other count, and nobody is shown it.
 - `modified` has, by slot, the index of the last entry that changed something there, 0 for none (WATCH);
   it is empty before the first write.  It is state, and in snapshots.  `index` is the entry being applied,
   or the last one.
@@ -20,8 +22,9 @@ once an entry has removed it.  The keyspace never looks at a clock: `now_ms` is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from redraft.commands.ownership import Ownership
 from redraft.engine.interface import Engine
 from redraft.engine.record import (
     BODY_AT,
@@ -44,6 +47,9 @@ DEADLINE_BYTES: Final = 80
 """What a deadline costs besides the bytes in the record: its entry in the heap (measured)."""
 
 
+KEYLESS: Final = (-1, -2)
+"""In place of a slot: a request has no key that is found at once; its keys have several."""
+
 Counts = tuple[int, int, int]
 """(key_count, expiring_count, data_bytes)"""
 
@@ -60,19 +66,51 @@ class ExpiredKeyError(Exception):
         self.deadline_ms = deadline_ms
 
 
+Journal = list[tuple[Any, bytes, bytes | None]]
+"""(slot, key, record before) or (members, name, value before), in the order of the writes."""
+
+
+class Follower(Protocol):
+    """Is told of all that changes, while a move copies slots: `redraft.commands.tracker`."""
+
+    def note(self, journal: Journal) -> None:
+        """These keys and members were written."""
+
+    def key(self, slot: int, key: bytes) -> None:
+        """A key was deleted."""
+
+    def collection(self, slot: int, number: int) -> None:
+        """All of a collection is new."""
+
+    def dropped(self, slot: int, number: int) -> None:
+        """A collection is gone."""
+
+    def emptied(self, slot: int) -> None:
+        """All keys of a slot are gone."""
+
+
 class Keyspace:
     """Keys and records of the slots one group owns, over an engine."""
 
     __slots__ = (
-        "_deadlines", "collections_made", "data_bytes", "digest_wanted", "dropped", "engine",
-        "expiring_count", "index", "journal", "key_count", "modified", "now_ms", "opened", "slots",
-        "writing",
+        "collections_made", "data_bytes", "deadlines", "digest_wanted", "dropped", "engine", "expiring_count",
+        "foreign", "guarded", "index", "journal", "key_count", "modified", "now_ms", "opened", "ownership",
+        "slots", "staged", "tracker", "writing",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, slots: Iterable[int], counts: Counts | None = None) -> None:
         """Count what the engine holds, unless the counts are known."""
         self.engine = engine
         self.slots: Sequence[int] = sorted(slots)
+        self.ownership: Ownership | None = None
+        """Changed by `own` only; None: the group never took part in a move."""
+        self.foreign: frozenset[int] | None = None
+        """Slots on which nothing may be executed; None as above: nobody asks for others than its own."""
+        self.guarded: frozenset[int] | None = None
+        """Those, and what requests have in place of a slot that have to be looked at (`KEYLESS`)."""
+        self.staged: frozenset[int] = frozenset()
+        """Slots that are being filled by a move."""
+        self.tracker: Follower | None = None
         self.now_ms = 0
         self.writing = False
         self.index = 0
@@ -81,13 +119,12 @@ class Keyspace:
         self.modified: list[int] = []
         self.collections_made = 0
         """So far, in this group: the last id given."""
-        self.journal: list[tuple[Any, bytes, bytes | None]] = []
-        """(slot, key, record before) or (members, name, value before), in the order of the writes."""
+        self.journal: Journal = []
         self.dropped: list[tuple[int, int]] = []
         """(slot, id) of collections whose record was replaced or deleted."""
         self.opened: dict[bytes, Any] = {}
         """Collections by key, as commands see them (`redraft.commands.collection`): to be opened again."""
-        self._deadlines = engine.deadlines(self._is_current)
+        self.deadlines = engine.deadlines(self._is_current)
         if counts is None:
             self._count()
         else:
@@ -104,6 +141,81 @@ class Keyspace:
         if self.engine.on_disk:
             return self.engine.dirty_bytes
         return self.data_bytes + self.key_count * KEY_BYTES + self.expiring_count * DEADLINE_BYTES
+
+    # ---- slots ----
+
+    def own(self, ownership: Ownership) -> None:
+        """The group's part in moves of slots is this from now on."""
+        self.ownership = ownership
+        self.slots = ownership.owned
+        self.foreign = ownership.foreign
+        self.guarded = self.foreign.union(KEYLESS)
+        self.staged = ownership.staged
+        self.deadlines.hold(self.staged | ownership.frozen)
+
+    def serves(self, slot: int) -> bool:
+        """Whether commands on a slot may be executed."""
+        return self.foreign is None or slot not in self.foreign
+
+    @property
+    def served(self) -> Sequence[int]:
+        """Owned slots that are not frozen."""
+        frozen = self.ownership.frozen if self.ownership is not None else None
+        return [slot for slot in self.slots if slot not in frozen] if frozen else self.slots
+
+    def count(self, slots: Iterable[int]) -> int:
+        """Return how many keys slots have."""
+        return sum(map(self.engine.slot_size, slots))
+
+    def drop_slots(self, slots: Sequence[int], known: Sequence[int] | None = None) -> None:
+        """Delete all keys of owned slots at once; it can't be undone.
+
+        `known`, if it is known: how many have a deadline, and the bytes of all; else they are counted.
+        """
+        keys = self.count(slots)
+        if known is None:
+            known = self._weighed(slots, keys)
+        modified, size_of = self.open_modified(), self.engine.slot_size
+        for slot in slots:
+            if size_of(slot):
+                modified[slot] = self.index
+                if self.tracker is not None:
+                    self.tracker.emptied(slot)
+            self.deadlines.drop(slot)
+            self.engine.delete_slot(slot)
+        self.opened.clear()
+        self.key_count -= keys
+        self.expiring_count -= known[0]
+        self.data_bytes -= known[1]
+
+    def _weighed(self, slots: Sequence[int], keys: int) -> tuple[int, int]:
+        """Return how many keys of owned slots have a deadline, and the bytes of all."""
+        if 2 * keys <= self.key_count:  # the fewer are looked at
+            return self._weigh(slots)
+        rest = set(self.slots).difference(slots)
+        expiring, size = self._weigh(rest)
+        return self.expiring_count - expiring, self.data_bytes - self._staged_bytes - size
+
+    def _weigh(self, slots: Iterable[int]) -> tuple[int, int]:
+        expiring = size = 0
+        for slot in filter(self.engine.slot_size, slots):
+            for key, record in self.engine.items(slot):
+                expiring += record[0] == EXPIRING
+                size += len(key) + weight(record)
+        return expiring, size
+
+    @property
+    def _staged_bytes(self) -> int:
+        moves = self.ownership.incoming.values() if self.ownership is not None else ()
+        return sum(size for move in moves for _, size in move.counts.values())
+
+    def mark_modified(self, slots: Iterable[int]) -> None:
+        """Something was changed in these slots by the entry being applied."""
+        modified = self.open_modified()
+        for slot in slots:
+            modified[slot] = self.index
+
+    # ---- keys ----
 
     def find(self, slot: int, key: bytes) -> bytes | None:
         """Return the record of a key, None when there is none; raises ExpiredKeyError in a read."""
@@ -181,6 +293,8 @@ class Keyspace:
 
     def keep(self) -> None:
         """The command under way is done: what it has written stands."""
+        if self.tracker is not None:
+            self.tracker.note(self.journal)
         modified, index = self.open_modified(), self.index
         for place, _name, _old in self.journal:
             modified[place if type(place) is int else place.slot] = index
@@ -207,21 +321,15 @@ class Keyspace:
         """The command is done: collections that no record names any more may go."""
         for slot, number in self.dropped:
             self.engine.drop_members(slot, number)
+            if self.tracker is not None:
+                self.tracker.dropped(slot, number)
         self.dropped.clear()
 
-    def clear(self) -> None:
-        """Delete all keys; can't be undone, so it has to be the last thing a command does."""
-        modified = self.open_modified()
-        for slot, _count in self.occupied():
-            modified[slot] = self.index
+    def clear(self, slots: Sequence[int] | None = None) -> None:
+        """Delete all keys, or those of some slots: the last thing a command does, for it can't be undone."""
         self.release()
-        for slot in self.slots:
-            self.engine.delete_slot(slot)
-        self.engine.drop_all_members()
-        self.opened.clear()
+        self.drop_slots(self.served if slots is None else slots)
         self.journal.clear()
-        self._deadlines.clear()
-        self.key_count = self.expiring_count = self.data_bytes = 0
 
     def new_collection(self) -> int:
         """Return an id that no collection of the group has had."""
@@ -240,6 +348,11 @@ class Keyspace:
                 made = self.new_collection()
                 self.engine.move_members(slot, number, to_slot, made)
                 record = with_id(record, made)
+                if self.tracker is not None:
+                    self.tracker.dropped(slot, number)
+                number = made
+            if self.tracker is not None:
+                self.tracker.collection(to_slot, number)
         self.put(to_slot, to_key, record)
 
     def copy(self, slot: int, key: bytes, to_slot: int, to_key: bytes) -> None:
@@ -256,6 +369,8 @@ class Keyspace:
                 for name, value in found:
                     target.put(name, value)
                 low = found[-1][0] + b"\0"
+            if self.tracker is not None:
+                self.tracker.collection(to_slot, made)
         self.put(to_slot, to_key, record)
 
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
@@ -264,13 +379,14 @@ class Keyspace:
 
     def tend(self) -> bool:
         """Do a bit of what can be done later; return whether there is more to do."""
-        more = self._deadlines.tend()
+        more = self.deadlines.tend()
         return self.engine.tend() or more
 
     def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
         """Store keys that are new, from a snapshot, whatever their deadlines."""
         self.engine.load(slot, keys, records)
-        self.key_count += len(keys)
+        is_owned = slot not in self.staged
+        self.key_count += len(keys) * is_owned
         self.data_bytes += sum(map(len, keys)) + sum(map(weight, records))
         expiring = [
             (int.from_bytes(record[1:BODY_AT], "big"), slot, key)
@@ -278,17 +394,17 @@ class Keyspace:
             if record[0] == EXPIRING
         ]
         if expiring:
-            self.expiring_count += len(expiring)
-            self._deadlines.load(expiring)
+            self.expiring_count += len(expiring) * is_owned
+            self.deadlines.load(expiring)
 
     def settle(self) -> None:
         """See to it that no stored key is past its deadline, for commands that look at many keys."""
-        first = self._deadlines.first()
+        first = self.deadlines.first()
         while first is not None and first[0] <= self.now_ms:
             if not self.writing:
                 raise ExpiredKeyError(first[0])
             self.remove(first[1], first[2])
-            first = self._deadlines.first()
+            first = self.deadlines.first()
 
     def expire_due(self, cutoff_ms: int, limit: int) -> int:
         """Delete up to `limit` keys whose deadline is not after `cutoff_ms`, the earliest first.
@@ -299,10 +415,12 @@ class Keyspace:
         removed = 0
         modified = self.open_modified()
         while removed < limit:
-            first = self._deadlines.first()
+            first = self.deadlines.first()
             if first is None or first[0] > cutoff_ms:
                 break
             self._drop(first[1], first[2])
+            if self.tracker is not None:
+                self.tracker.key(first[1], first[2])
             modified[first[1]] = self.index
             removed += 1
         self.release()
@@ -310,7 +428,7 @@ class Keyspace:
 
     def next_deadline_ms(self) -> int | None:
         """Return the earliest deadline of a stored key, None when no key expires."""
-        first = self._deadlines.first()
+        first = self.deadlines.first()
         return first[0] if first is not None else None
 
     def occupied(self) -> Iterator[tuple[int, int]]:
@@ -329,7 +447,7 @@ class Keyspace:
             self.expiring_count += 1
             deadline_ms = deadline_of(record)
             assert deadline_ms is not None
-            self._deadlines.add(deadline_ms, slot, key, self.expiring_count)
+            self.deadlines.add(deadline_ms, slot, key)
         return old
 
     def _drop(self, slot: int, key: bytes) -> bytes | None:
@@ -346,7 +464,7 @@ class Keyspace:
 
     def _forget_deadline(self, slot: int, key: bytes, record: bytes) -> None:
         self.expiring_count -= 1
-        self._deadlines.discard(int.from_bytes(record[1:BODY_AT], "big"), slot, key)
+        self.deadlines.discard(int.from_bytes(record[1:BODY_AT], "big"), slot, key)
 
     def _replaced(self, slot: int, key: bytes, old: bytes, record: bytes) -> None:
         """Count a record in the place of another."""
@@ -363,7 +481,6 @@ class Keyspace:
 
     def _count(self) -> None:
         self.key_count = self.expiring_count = self.data_bytes = 0
-        self._deadlines.clear()
         for slot in self.slots:
             for key, record in self.engine.items(slot):
                 self.key_count += 1
@@ -371,4 +488,4 @@ class Keyspace:
                 deadline_ms = deadline_of(record)
                 if deadline_ms is not None:
                     self.expiring_count += 1
-                    self._deadlines.add(deadline_ms, slot, key, self.key_count)
+                    self.deadlines.add(deadline_ms, slot, key)

@@ -172,7 +172,7 @@ def _looked_up(ctx: Context, pattern: bytes, element: bytes, option: bytes) -> b
     slot = key_slot(key)
     slots = ctx.keyspace.slots
     nth = bisect_left(slots, slot)
-    if nth == len(slots) or slots[nth] != slot:
+    if nth == len(slots) or slots[nth] != slot or not ctx.keyspace.serves(slot):
         raise CommandError(
             b"ERR %b option of SORT denied in Cluster mode "
             b"when keys formed by the pattern may be in different slots." % option

@@ -1,4 +1,7 @@
-"""The commands on the keyspace as a whole, as far as one group can answer them: for the slots it owns.
+"""The commands on the keyspace as a whole, as far as one group can answer them: for the slots it serves.
+
+The front end says for which (REDRAFT SLOTS), and asks another group for the rest; where it says nothing, in a
+transaction, all that the group serves are meant.
 
 A SCAN's cursor is slot << 48 | position, the same on every engine and replica, so that it outlives a
 fail-over.  It begins at 0 and a group leads it through the slots it owns; at the first slot that is
@@ -8,13 +11,14 @@ another group's the cursor goes back to the client, and with its next call to th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from redraft.commands import arguments
 from redraft.commands.context import Context
 from redraft.commands.glob import compiled
+from redraft.commands.ownership import parse_slots
 from redraft.commands.reply import (
     NIL,
     OK,
@@ -27,7 +31,7 @@ from redraft.commands.reply import (
 )
 from redraft.engine.interface import POSITION_END
 from redraft.engine.record import deadline_of, type_name
-from redraft.topology.slots import SLOTS, parse_ranges
+from redraft.topology.slots import SLOTS
 
 CURSOR_POSITION_BITS: Final = 48
 """A cursor's lower bits are the position in the slot, the upper ones the slot."""
@@ -73,7 +77,7 @@ def scan(ctx: Context, args: list[bytes]) -> bytes:
     seen = 0
     owned = keyspace.slots
     index = bisect_left(owned, slot)
-    while index < len(owned) and owned[index] == slot and seen < limit:
+    while index < len(owned) and owned[index] == slot and keyspace.serves(slot) and seen < limit:
         keys, position = engine.scan(slot, position, limit - seen)
         seen += len(keys)
         for key in keys:
@@ -90,11 +94,41 @@ def scan(ctx: Context, args: list[bytes]) -> bytes:
     return array([bulk(format_cursor(slot, position)), array(found)])
 
 
+def slots(ctx: Context, args: list[bytes]) -> bytes:
+    """REDRAFT SLOTS slots command [argument ...]: the command for these slots; all of them have to be served.
+
+    That they are is seen to before (`redraft.commands.guard`).
+    """
+    handler = _HANDLERS.get(args[3].lower())
+    if handler is None:
+        raise CommandError(SYNTAX)
+    wanted = parse_slots(args[2])
+    assert ctx.write or handler is not flush, "keys are deleted by entries only"
+    owned = ctx.keyspace.slots
+    if list(wanted) != owned and not set(wanted) <= set(owned):
+        return REFUSED
+    ctx.whole = wanted
+    try:
+        return handler(ctx, args[3:])
+    finally:
+        ctx.whole = None
+
+
+def _wanted(ctx: Context) -> Sequence[int]:
+    """The slots that are meant."""
+    return ctx.whole if ctx.whole is not None else ctx.keyspace.served
+
+
+def _occupied(ctx: Context) -> Iterator[tuple[int, int]]:
+    """Those that have keys, ascending, with the number of their keys."""
+    size = ctx.keyspace.engine.slot_size
+    return ((slot, count) for slot in _wanted(ctx) if (count := size(slot)))
+
+
 def keys(ctx: Context, args: list[bytes]) -> bytes:
     """KEYS pattern."""
-    keyspace = ctx.keyspace
-    keyspace.settle()
-    names = (key for slot, _ in keyspace.occupied() for key in _names(ctx, slot))
+    ctx.keyspace.settle()
+    names = (key for slot, _ in _occupied(ctx) for key in _names(ctx, slot))
     if args[1] != b"*":
         names = filter(compiled(args[1]).match, names)  # type: ignore[assignment]
     return array([bulk(name) for name in names])
@@ -108,28 +142,33 @@ def _names(ctx: Context, slot: int) -> Iterator[bytes]:
 
 def randomkey(ctx: Context, _args: list[bytes]) -> bytes:
     """RANDOMKEY."""
-    keyspace = ctx.keyspace
-    keyspace.settle()
-    if not keyspace.key_count:
+    ctx.keyspace.settle()
+    count = _count(ctx)
+    if not count:
         return NIL[ctx.proto]
-    chosen = ctx.random.below(keyspace.key_count)
-    for slot, count in keyspace.occupied():
-        if chosen < count:
+    chosen = ctx.random.below(count)
+    for slot, size in _occupied(ctx):
+        if chosen < size:
             return bulk(next(islice(_names(ctx, slot), chosen, None)))
-        chosen -= count
+        chosen -= size
     raise AssertionError("more keys are counted than there are")
 
 
 def dbsize(ctx: Context, _args: list[bytes]) -> bytes:
     """DBSIZE: keys past their deadline count until they are removed, as in Redis."""
-    return integer(ctx.keyspace.key_count)
+    return integer(_count(ctx))
+
+
+def _count(ctx: Context) -> int:
+    wanted, keyspace = _wanted(ctx), ctx.keyspace
+    return keyspace.key_count if len(wanted) == len(keyspace.slots) else keyspace.count(wanted)
 
 
 def flush(ctx: Context, args: list[bytes]) -> bytes:
     """FLUSHALL and FLUSHDB [ASYNC|SYNC]."""
     if len(args) > 2 or (len(args) == 2 and args[1].lower() not in {b"async", b"sync"}):
         raise CommandError(SYNTAX)
-    ctx.keyspace.clear()
+    ctx.keyspace.clear(ctx.whole)
     return OK
 
 
@@ -140,6 +179,8 @@ def cluster(ctx: Context, args: list[bytes]) -> bytes:
     if not 0 <= slot < SLOTS or (count is not None and count < 0):
         raise CommandError(b"ERR Invalid slot or number of keys" if len(args) == 4 else b"ERR Invalid slot")
     engine = ctx.keyspace.engine
+    if slot in ctx.keyspace.staged:
+        return integer(0) if count is None else array([])
     if count is None:
         return integer(engine.slot_size(slot))
     return array([bulk(key) for key, _ in islice(engine.items(slot), count)])
@@ -151,29 +192,11 @@ def digest(ctx: Context, _args: list[bytes]) -> bytes:
     return integer(ctx.keyspace.index)
 
 
-def slotwise(ctx: Context, args: list[bytes]) -> bytes:
-    """REDRAFT SLOTS ranges command ...: carried out for exactly those slots, or REFUSED."""
-    handler = _SLOTWISE.get(args[3].lower())
-    if handler is None:
-        raise CommandError(b"ERR not a command on the whole keyspace")
-    return handler(ctx, args[3:]) if _are_all(parse_ranges(args[2]), ctx.keyspace.slots) else REFUSED
-
-
-def _are_all(ranges: Sequence[tuple[int, int]], slots: Sequence[int]) -> bool:
-    """Whether ranges name exactly these slots; both ascend."""
-    at = 0
-    for first, last in ranges:
-        end = at + last - first
-        if end >= len(slots) or slots[at] != first or slots[end] != last:
-            return False
-        at = end + 1
-    return at == len(slots)
-
-
-_SLOTWISE: Final = {
+_HANDLERS: Final[dict[bytes, Callable[[Context, list[bytes]], bytes]]] = {
     b"dbsize": dbsize,
     b"flushall": flush,
     b"flushdb": flush,
     b"keys": keys,
     b"randomkey": randomkey,
 }
+"""What REDRAFT SLOTS may carry out."""

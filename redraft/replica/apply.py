@@ -2,7 +2,8 @@
 
 Runs behind commit, in slices of whole entries limited by bytes, and never waits.  Always true:
 entries are applied once each, in order; `applied_index` moves only after all of an entry's effects;
-time is the entry's clock and chance its seed.  Sessions decide which parts execute (`sessions`).
+time is the entry's clock and chance its seed, but no earlier time than slots that have come saw where they
+were before (`Ownership.clock_ms`).  Sessions decide which parts execute (`sessions`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Applier:
     def read(self, data: bytes, marks: list[tuple[int, int]], clock_ms: int) -> list[bytes]:
         """Execute reads on the applied state; ExpiredKeyError when one meets a key past its deadline."""
         context = self._context
+        clock_ms = max(clock_ms, self._clock_floor_ms)
         context.begin(now_ms=clock_ms, seed=0, write=False, deny_oom=False)
         try:
             return execute_batch(context, data, marks)
@@ -75,10 +77,9 @@ class Applier:
 
     def _apply_parts(self, payload: bytes, answers: list[Answer]) -> None:
         header = decode_header(payload)
-        assert header.clock_ms >= self.clock_ms, "a group's clock never runs back"
-        self.clock_ms = header.clock_ms
+        self._advance(header.clock_ms)
         context = self._context
-        context.begin(now_ms=header.clock_ms, seed=header.seed, write=True, deny_oom=header.deny_oom)
+        context.begin(now_ms=self.clock_ms, seed=header.seed, write=True, deny_oom=header.deny_oom)
         for part in decode_parts(payload, header.parts):
             session = self.sessions.admit(part)
             if session is None:
@@ -88,6 +89,7 @@ class Applier:
                 replies = self._execute(part)
                 session.replies[part.sequence] = replies
             answers.append(Answer(part.origin, part.incarnation, part.sequence, replies))
+        self.clock_ms = context.now_ms
         if context.bugs:
             self._tell_bugs(f"entry {self.applied_index + 1}")
 
@@ -96,10 +98,19 @@ class Applier:
         return execute_batch(self._context, part.commands, part.marks)
 
     def _apply_expire(self, payload: bytes) -> None:
-        header = decode_header(payload)
-        assert header.clock_ms >= self.clock_ms, "a group's clock never runs back"
-        self.clock_ms = header.clock_ms
-        self.expired_keys += self.keyspace.expire_due(header.clock_ms, EXPIRE_KEYS_MAX)
+        self._advance(decode_header(payload).clock_ms)
+        self.expired_keys += self.keyspace.expire_due(self.clock_ms, EXPIRE_KEYS_MAX)
+
+    @property
+    def _clock_floor_ms(self) -> int:
+        ownership = self.keyspace.ownership
+        return ownership.clock_ms if ownership is not None else 0
+
+    def _advance(self, clock_ms: int) -> None:
+        """An entry has this clock."""
+        clock_ms = max(clock_ms, self._clock_floor_ms)
+        assert clock_ms >= self.clock_ms, "a group's clock never runs back"
+        self.clock_ms = clock_ms
 
     def _end_sessions(self, payload: bytes) -> None:
         for origin in decode_ended(payload):

@@ -39,6 +39,7 @@ class Digesting:
             keyspace.collections_made,
             keyspace.counts,
             modified,
+            keyspace.ownership.encode() if keyspace.ownership is not None else b"",
             sorted(
                 (state.origin, state.incarnation, state.acknowledged_below, sorted(state.replies.items()))
                 for state in applier.sessions.copy_states()

@@ -2,7 +2,7 @@
 
 What a snapshot holds is all that apply depends on: keys with their records (deadlines are in them), the
 sessions with the replies that are not yet acknowledged, the group's clock, when each slot was changed last;
-and which entry was the last.
+which slots the group owns, if it ever took part in a move; and which entry was the last.
 `Making` fixes all of it when it begins, while apply goes on; `Loading` fills an empty applier.
 """
 
@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from redraft.commands.keyspace import Keyspace
+from redraft.commands.ownership import Ownership
 from redraft.engine.capture import Run
 from redraft.engine.interface import Durable, Engine
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
-from redraft.snapshot.format import Decoder, Encoder, End, Header, Item, Modified, SessionState
+from redraft.snapshot.format import Decoder, Encoder, End, Header, Item, Modified, Owned, SessionState
 
 _COUNTS: Final = struct.Struct(">QQQ")
 """What a checkpoint begins with: the keyspace's counts; blocks as of a snapshot, but for keys, follow."""
@@ -123,6 +124,8 @@ class Loading:
                 modified[slot] = index
         elif isinstance(item, Header):
             self.header = item
+        elif isinstance(item, Owned):
+            applier.keyspace.own(Ownership.decode(item.state))
         else:
             assert isinstance(item, End)
             header = self.header
@@ -148,7 +151,10 @@ def _beside_keys(applier: Applier, group: int, term: int, configuration: bytes) 
         applier.expired_keys,
         applier.keyspace.collections_made,
     )
-    items: list[Item] = [header, *applier.sessions.copy_states()]
+    items: list[Item] = [header]
+    if applier.keyspace.ownership is not None:
+        items.append(Owned(applier.keyspace.ownership.encode()))
+    items += applier.sessions.copy_states()
     if applier.keyspace.modified:
         by_slot = {slot: index for slot, index in enumerate(applier.keyspace.modified) if index}
         items.append(Modified(by_slot))

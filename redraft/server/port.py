@@ -54,6 +54,7 @@ class Port:
     def limit_bulk(self, bulk_max: int) -> None:
         """Let arguments be so long from now on."""
         self.scanner.bulk_max = self.reader.bulk_max = bulk_max
+
     @property
     def slot_map(self) -> Sequence[int]:
         """The group of each slot, as the scanner knows it; another object once slots have moved."""

@@ -1,12 +1,13 @@
 """What a snapshot looks like: a magic number, then blocks; the same bytes on disk and on the wire.
 
-    snapshot = "rdrsnap1" HEADER { KEYS | MEMBERS | SESSION | MODIFIED } END
+    snapshot = "rdrsnap1" HEADER [ OWNERSHIP ] { KEYS | MEMBERS | SESSION | MODIFIED } END
     block    = crc u32, length u32 (of the payload), type u8, 3 zeros, payload
     HEADER   = msgpack of `Header`
     KEYS     = slot u32, count u32, { key length u32 }, { record length u32 }, keys, records
     MEMBERS  = collection id u64, and the rest as in KEYS, with names and values
     SESSION  = msgpack of `SessionState`; a session with many replies takes several
     MODIFIED = msgpack of `Modified`; none when nothing was written yet
+    OWNERSHIP = `Owned.state`; none when the group never took part in a move of slots
     END      = msgpack of `End`
 
 Little-endian.  The crc is CRC-32C of all that follows it in the block, going on from the crc of the block
@@ -29,7 +30,7 @@ from redraft.accel.record import crc32c
 from redraft.engine.capture import Run
 
 MAGIC: Final = b"rdrsnap1"
-HEADER, KEYS, SESSION, END, MEMBERS, MODIFIED = 1, 2, 3, 4, 5, 6
+HEADER, KEYS, SESSION, END, MEMBERS, MODIFIED, OWNERSHIP = 1, 2, 3, 4, 5, 6, 7
 BLOCK_BYTES: Final = 256 * 1024
 """Records are gathered into blocks of about this size; a larger record has a block of its own."""
 BLOCK_BYTES_MAX: Final = (1 << 30) + (64 << 20)
@@ -71,6 +72,12 @@ class Modified(msgspec.Struct, frozen=True, array_like=True):
     index_by_slot: dict[int, int]
 
 
+class Owned(msgspec.Struct, frozen=True, array_like=True):
+    """The slots a group owns and the moves it takes part in (`redraft.commands.ownership`)."""
+
+    state: bytes
+
+
 class End(msgspec.Struct, frozen=True, array_like=True):
     """What must have come before."""
 
@@ -78,7 +85,7 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     blocks: int
 
 
-Item = Header | Run | SessionState | Modified | End
+Item = Header | Owned | Run | SessionState | Modified | End
 
 
 class Encoder:
@@ -104,6 +111,8 @@ class Encoder:
                 yield from self.session(item)
             elif isinstance(item, Modified):
                 yield self.modified(item)
+            elif isinstance(item, Owned):
+                yield self._block(OWNERSHIP, item.state)
 
     def run(
         self, slot: int, keys: Sequence[bytes], records: Sequence[bytes], number: int = 0
@@ -213,6 +222,8 @@ class Decoder:
                 return msgspec.msgpack.decode(payload, type=SessionState)
             if of_type == MODIFIED:
                 return msgspec.msgpack.decode(payload, type=Modified)
+            if of_type == OWNERSHIP:
+                return Owned(payload)
             if of_type == HEADER and not self._blocks:
                 return msgspec.msgpack.decode(payload, type=Header)
             if of_type == END:

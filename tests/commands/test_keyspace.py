@@ -84,7 +84,7 @@ def test_keyspace_keeps_few_stale_deadlines() -> None:
     for number in range(10 * STALE_KEPT):
         space.put(0, b"a", expiring(BODY, 1000 + number))
         space.journal.clear()
-    assert len(space._deadlines) <= STALE_KEPT + 4
+    assert len(space.deadlines) <= STALE_KEPT + 4
     assert space.next_deadline_ms() == 1000 + 10 * STALE_KEPT - 1
 
 
