@@ -214,6 +214,14 @@ class Durable(Engine, Protocol):
     def is_frozen(self) -> bool:
         """Whether a checkpoint is on its way."""
 
+    def records(
+        self, slot: int, start: int, keys_max: int, bytes_max: int
+    ) -> tuple[list[tuple[bytes, bytes]], int]:
+        """Do what `scan` does, and give the records, too: for those who read all, once.
+
+        At least one, and up to about `keys_max` with `bytes_max` bytes, unless the slot ends before.
+        """
+
     def freeze(self, checkpoint: bytes) -> None:
         """Begin a checkpoint of what is applied now."""
 

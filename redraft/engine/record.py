@@ -116,6 +116,12 @@ def collection_id(record: bytes) -> int:
     return 0 if record[at] in STRINGS else int.from_bytes(record[at + _ID_AT : at + _SIZE_AT], "big")
 
 
+def collection_size(record: bytes) -> tuple[int, int]:
+    """Return how many members a collection's record counts, and their bytes."""
+    size, members_bytes = _WEIGHED.unpack_from(record, (BODY_AT if record[0] == EXPIRING else 0) + _SIZE_AT)
+    return int(size), int(members_bytes)
+
+
 def with_id(record: bytes, number: int) -> bytes:
     """Return a collection's record with another id."""
     at = (BODY_AT if record[0] == EXPIRING else 0) + _ID_AT

@@ -218,6 +218,21 @@ class StoredEngine:
             position = here
         return keys, POSITION_END
 
+    def records(
+        self, slot: int, start: int, keys_max: int, bytes_max: int
+    ) -> tuple[list[tuple[bytes, bytes]], int]:
+        """See `Durable.records`."""
+        found: list[tuple[bytes, bytes]] = []
+        position = start
+        for name, record in self.walk(self._prefix(slot), place(start), None):
+            here = _PLACE.unpack_from(name)[0]
+            if (len(found) >= keys_max or bytes_max <= 0) and here != position:
+                return found, here
+            found.append((name[PLACE_BYTES:], record))
+            bytes_max -= len(name) + len(record)
+            position = here
+        return found, POSITION_END
+
     def items(self, slot: int) -> Iterator[tuple[bytes, bytes]]:
         """See `Engine.items`."""
         return ((name[PLACE_BYTES:], record) for name, record in self.walk(self._prefix(slot), b"", None))
