@@ -26,6 +26,17 @@ from msgspec.structs import replace
 from redraft.base.announced import NOTHING, Announced
 from redraft.base.limits import NODES_MAX
 from redraft.control.placing import fill, replaced
+from redraft.control.slotmoves import (
+    FOUNDING_EPOCH,
+    CancelMove,
+    EndMove,
+    GroupRecord,
+    MoveCommand,
+    Moved,
+    MoveRecord,
+    MoveSlots,
+    apply_move,
+)
 from redraft.topology.cluster_map import ClusterMap
 
 FORMAT: Final = 1
@@ -33,8 +44,6 @@ TOPOLOGY_GROUP: Final = 0
 TOPOLOGY_VOTERS_MAX: Final = 5
 """More voters make every change slower and survive no likelier failure; all other nodes are learners."""
 VOTERS_MAX: Final = 7
-FOUNDING_EPOCH: Final = 1
-"""The epoch of the topology that follows from the first configuration alone."""
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
@@ -56,26 +65,6 @@ class NodeRecord(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.client_port}" if ":" in self.host else f"{self.host}:{self.client_port}"
 
 
-class GroupRecord(msgspec.Struct, frozen=True):
-    """A group: its slots as inclusive ranges, its placement, and the epochs of placing and settling it.
-
-    (`settled_index`, `settled_term`) is a committed place in the group's log, as of which it had settled.
-    """
-
-    group_id: int
-    slots: tuple[tuple[int, int], ...]
-    voters: tuple[int, ...]
-    placed: int = FOUNDING_EPOCH
-    settled: int = FOUNDING_EPOCH
-    settled_index: int = 0
-    settled_term: int = 0
-
-    @property
-    def moving(self) -> bool:
-        """Whether the group's replicas are still on their way to where they should stand."""
-        return self.settled < self.placed
-
-
 class Topology(msgspec.Struct, frozen=True):
     """Everything the topology group knows; `epoch` is the index of the last entry that changed it."""
 
@@ -85,6 +74,7 @@ class Topology(msgspec.Struct, frozen=True):
     replication_factor: int
     nodes: tuple[NodeRecord, ...]
     groups: tuple[GroupRecord, ...]
+    moves: tuple[MoveRecord, ...] = ()
 
     def node(self, node_id: int) -> NodeRecord | None:
         """The member of that id, None when there is none."""
@@ -93,6 +83,10 @@ class Topology(msgspec.Struct, frozen=True):
     def group(self, group_id: int) -> GroupRecord | None:
         """The group of that id, None when there is none."""
         return next((group for group in self.groups if group.group_id == group_id), None)
+
+    def move(self, move_id: int) -> MoveRecord | None:
+        """The move of that id, None when there is none."""
+        return next((move for move in self.moves if move.move_id == move_id), None)
 
     def was_removed(self, node_id: int) -> bool:
         """Whether that id was a member's and will never be one's again."""
@@ -162,7 +156,9 @@ class Recover(msgspec.Struct, frozen=True, tag="recover"):
     node_id: int
 
 
-Command = Join | Announce | Remove | Forget | Place | Settled | Recover
+Command = (
+    Join | Announce | Remove | Forget | Place | Settled | Recover | MoveSlots | CancelMove | Moved | EndMove
+)
 
 
 class Refused(NamedTuple):
@@ -172,7 +168,7 @@ class Refused(NamedTuple):
 
 
 Answer = int | Refused
-"""A node id (`Join`), or an epoch: the topology's after the command."""
+"""A node id (`Join`), the id of a move (`MoveSlots`), or an epoch: the topology's after the command."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _topology: Final = msgspec.msgpack.Decoder(Topology)
@@ -240,6 +236,8 @@ def apply(topology: Topology, command: Command, index: int) -> tuple[Topology, A
             return _settle(topology, command, index)
         case Recover():
             return _recover(topology, command, index)
+        case MoveSlots() | CancelMove() | Moved() | EndMove():
+            return _move(topology, command, index)
 
 
 def _join(topology: Topology, command: Join, index: int) -> tuple[Topology, Answer]:
@@ -385,6 +383,15 @@ def _recover(topology: Topology, command: Recover, index: int) -> tuple[Topology
         replace(group, voters=(node.node_id,), placed=index, settled=index) for group in topology.groups
     )
     return replace(topology, epoch=index, nodes=(replace(node, leaving=False),), groups=groups), index
+
+
+def _move(topology: Topology, command: MoveCommand, index: int) -> tuple[Topology, Answer]:
+    groups, moves, refused = apply_move(topology.groups, topology.moves, command, index)
+    if refused:
+        return topology, Refused(refused)
+    if groups is topology.groups and moves is topology.moves:
+        return topology, topology.epoch
+    return replace(topology, epoch=index, groups=groups, moves=moves), index
 
 
 def _placements(topology: Topology) -> dict[int, tuple[int, ...]]:

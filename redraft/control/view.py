@@ -12,7 +12,7 @@ from redraft.topology.slots import owner_table
 def map_of(topology: Topology, cluster_id: str, met: Mapping[str, Member]) -> ClusterMap:
     """The map of a topology; ports that a member has not announced are as `met` (by hex id)."""
     members = tuple(_member(node, met.get(node.hex_id)) for node in topology.nodes)
-    groups = tuple(Group(group.group_id, group.slots, group.voters) for group in topology.groups)
+    groups = tuple(Group(group.group_id, group.slots, group.voters, group.first) for group in topology.groups)
     owners = owner_table([(group.group_id, group.slots) for group in groups])
     return ClusterMap(topology.epoch, cluster_id, members, groups, owners)
 

@@ -89,13 +89,8 @@ class MemoryStates:
         """See `States.close`."""
 
 
-def slots_of(group: Group) -> list[int]:
-    """Return all slots of a group."""
-    return [slot for low, high in group.slots for slot in range(low, high + 1)]
-
-
 def _in_memory(group: Group, view: LogView) -> Applier:
-    return Applier(Keyspace(HashEngine(), slots_of(group)), view)
+    return Applier(Keyspace(HashEngine(), group.slots_at_first), view)
 
 
 class DiskStates:
@@ -131,7 +126,7 @@ class DiskStates:
             raise DirectoryError(
                 f"The keys of group {number} in {self._path} can't be opened: {error.strerror or error}."
             ) from error
-        return resume(self._current[number][1], slots_of(group), view)
+        return resume(self._current[number][1], group.slots_at_first, view)
 
     def _find(self, number: int, path: Path) -> None:
         """Open a generation, unless it was not filled to its end."""
@@ -179,7 +174,7 @@ class DiskStates:
             kept.clear()
 
     def _empty(self, group: Group, view: LogView, engine: StoredEngine) -> Applier:
-        return Applier(Keyspace(engine, slots_of(group), (0, 0, 0)), view)
+        return Applier(Keyspace(engine, group.slots_at_first, (0, 0, 0)), view)
 
     def _generations(self, group: int) -> list[Path]:
         """All of a group that are not on their way out, the oldest first."""

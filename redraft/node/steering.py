@@ -21,12 +21,12 @@ from msgspec.structs import replace
 from redraft.control.admission import objection
 from redraft.control.applier import TopologyApplier, encode_request, reason_of
 from redraft.control.reconcile import is_settled, next_step, within_reach
+from redraft.control.slotmoves import GroupRecord
 from redraft.control.topology import (
     TOPOLOGY_GROUP,
     Announce,
     Command,
     Forget,
-    GroupRecord,
     Refused,
     Settled,
     Topology,

@@ -442,6 +442,6 @@ class _WatchedLog:
 
 
 def _make_applier(slice_keys: int, group: Group, view: LogView) -> Applier:
-    slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
+    slots = group.slots_at_first
     engine = SlicedEngine(slice_keys) if slice_keys else HashEngine()
     return Applier(Keyspace(engine, slots), view)

@@ -42,11 +42,21 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One Raft group: its slots as inclusive ranges and its voters, the preferred leader first."""
+    """One Raft group: its slots as inclusive ranges and its voters, the preferred leader first.
+
+    `first_slots` are those it had before its log began, None while they are still the same.
+    """
 
     group_id: int
     slots: tuple[tuple[int, int], ...]
     voters: tuple[int, ...]
+    first_slots: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def slots_at_first(self) -> list[int]:
+        """Each slot that the group owned before its first entry: where its state begins."""
+        first = self.slots if self.first_slots is None else self.first_slots
+        return [slot for low, high in first for slot in range(low, high + 1)]
 
 
 @dataclass(frozen=True)
