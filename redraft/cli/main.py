@@ -22,6 +22,7 @@ from redraft.cli.rebuild import rebuild
 from redraft.cli.recover import recover_command
 from redraft.cli.server import server
 from redraft.cli.simulate import simulate
+from redraft.cli.slots import slots
 from redraft.cli.status import status
 from redraft.cli.version import version
 
@@ -46,6 +47,7 @@ for command in (
     digest,
     node,
     group,
+    slots,
     rebuild,
     recover_command,
     ping,

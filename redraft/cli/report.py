@@ -69,6 +69,24 @@ class GroupRow(msgspec.Struct):
     digest: str = ""
 
 
+class MoveRow(msgspec.Struct):
+    """Slots on their way from one group to another; `phase` is known to the node that carries it out."""
+
+    id: int
+    slots: list[tuple[int, int]] = []
+    source: int = 0
+    target: int = 0
+    cancelled: bool = False
+    accepted: bool = False
+    phase: str = ""
+    keys: int = 0
+    keys_to_do: int = 0
+    changed: int = 0
+    bytes: int = 0
+    bytes_per_s: int = 0
+    remaining_s: float | None = None
+
+
 class Report(msgspec.Struct):
     """One node's view of itself and its cluster."""
 
@@ -81,6 +99,7 @@ class Report(msgspec.Struct):
     groups: list[GroupRow] = []
     uptime_s: float = 0.0
     epoch: int = 0
+    moves: list[MoveRow] = []
 
 
 async def ask(address: Address, timeout_s: float, request: bytes = REQUEST) -> bytes:
@@ -123,14 +142,18 @@ def read_report(reply: bytes, address: Address) -> Report:
 
 
 def joined(first: Report, others: list[Report]) -> Report:
-    """Return `first` with each group as its leader sees it, if its leader is among the asked."""
+    """Return `first` with each group as its leader sees it, if its leader is among the asked; moves likewise."""
     groups = {group.id: group for group in first.groups}
+    moves = {move.id: move for move in first.moves}
     for report in others:
         for group in report.groups:
             known = groups.get(group.id)
             if known is None or (group.role == "leader" and group.term >= known.term):
                 groups[group.id] = group
-    return msgspec.structs.replace(first, groups=[groups[number] for number in sorted(groups)])
+        moves |= {move.id: move for move in report.moves if move.phase and move.id in moves}
+    return msgspec.structs.replace(
+        first, groups=[groups[number] for number in sorted(groups)], moves=list(moves.values())
+    )
 
 
 async def _reply(stream: trio.SocketStream) -> object:

@@ -40,6 +40,12 @@ def status(at: str, as_json: bool, timeout_s: float) -> None:
     draw(joined(report, others), address, Console(soft_wrap=not sys.stdout.isatty()))
 
 
+async def ask_all(address: Address, timeout_s: float) -> Report:
+    """Ask a node, then the others it names; returns what they say together.  Raises NoAnswerError."""
+    report = await ask_report(address, timeout_s)
+    return joined(report, await _ask_others(report))
+
+
 async def _ask_others(report: Report) -> list[Report]:
     answers: list[Report] = []
 

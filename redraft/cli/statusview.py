@@ -30,6 +30,8 @@ def draw(report: Report, asked: Address, console: Console) -> None:
         duration(report.uptime_s),
     )
     console.print(head, Text(), nodes_table(report), Text(), groups_table(report), sep="\n")
+    if report.moves:
+        console.print(Text(), moves_table(report), sep="\n")
 
 
 def nodes_table(report: Report) -> Table:
@@ -66,6 +68,24 @@ def groups_table(report: Report) -> Table:
             applied,
             str(group.keys),
             _followers(group),
+        )
+    return table
+
+
+def moves_table(report: Report) -> Table:
+    """One row a move of slots: from where to where, how far, how fast."""
+    table = _table("move", "slots", "from", "to", "state", "keys", "MB/s", "to go")
+    for move in report.moves:
+        state = "cancelled" if move.cancelled else move.phase or "waiting for its leader"
+        table.add_row(
+            str(move.id),
+            ", ".join(f"{low}-{high}" for low, high in move.slots),
+            f"group {move.source}",
+            f"group {move.target}",
+            Text(state, style="yellow"),
+            f"{move.keys:,} of {move.keys_to_do:,}",
+            f"{move.bytes_per_s / 1e6:.1f}",
+            "-" if move.remaining_s is None else duration(move.remaining_s),
         )
     return table
 

@@ -531,7 +531,7 @@ class Node:
     @property
     def idle(self) -> bool:
         """Whether nothing is going on that needs to be looked after often."""
-        return self.drained and self._snapshots.idle
+        return self.drained and self._snapshots.idle and self.steering.moving.idle
 
     @property
     def leaders_version(self) -> int:

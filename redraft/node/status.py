@@ -33,7 +33,25 @@ def status_of(node: Node) -> dict[str, Any]:
         "nodes": [_node_status(node, member.node_id) for member in node.cluster.members],
         "groups": [_group_status(node, node.lanes[group.group_id]) for group in node.cluster.groups],
         "topology": _group_status(node, node.lanes[TOPOLOGY_GROUP]),
+        "moves": _moves_status(node),
     }
+
+
+def _moves_status(node: Node) -> list[dict[str, Any]]:
+    """The moves of slots under way; how far one is, only the node says that carries it out."""
+    carried = {each["id"]: each for each in node.steering.moving.status()}
+    return [
+        {
+            "id": move.move_id,
+            "slots": [list(pair) for pair in move.slots],
+            "source": move.source,
+            "target": move.target,
+            "cancelled": move.cancelled,
+            "accepted": move.accepted,
+            **carried.get(move.move_id, {}),
+        }
+        for move in node.steering.roster.topology.moves
+    ]
 
 
 def _node_status(node: Node, node_id: int) -> dict[str, Any]:

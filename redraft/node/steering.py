@@ -34,6 +34,7 @@ from redraft.control.topology import (
     topology_placement,
 )
 from redraft.control.view import topology_group
+from redraft.node.moving import Moving
 from redraft.node.standing import Standing
 from redraft.raft.progress import ProgressState
 from redraft.replica.request import Request
@@ -81,6 +82,7 @@ class Steering:
         "_records",
         "_steered_ms",
         "changed",
+        "moving",
         "removed",
         "roster",
     )
@@ -95,6 +97,7 @@ class Steering:
         self.roster = standing.roster
         self._records: dict[int, GroupRecord] = {}
         self._moving: list[int] = []
+        self.moving = Moving(node)
         self.removed = False
         """The topology has no place for this node any more."""
         self.changed: Callable[[], None] = _nobody_listens
@@ -149,6 +152,7 @@ class Steering:
 
     def tick(self, now_ms: float) -> None:
         """Take the steps that are due: of groups that move often, of the others now and then."""
+        self.moving.tick(now_ms)
         if now_ms - self._steered_ms < STEER_MS:
             return
         self._steered_ms = now_ms
@@ -170,7 +174,7 @@ class Steering:
             return
         ports = own.primary_port, own.replica_port, own.peer_port
         if ports != self._ports or own.announced != self._announced:
-            self._put(Announce(own.node_id, *self._ports, self._announced))
+            self.put(Announce(own.node_id, *self._ports, self._announced))
 
     def _steer(self, record: GroupRecord, replica: Replica) -> None:
         node, raft = self._node, replica.raft
@@ -182,7 +186,7 @@ class Steering:
             self._step(replica, record.voters, ())
             if record.moving and raft.is_settled and is_settled(raft.configuration, record.voters):
                 index = max(raft.configuration_index, raft.log.first_index - 1)
-                self._put(Settled(record.group_id, record.placed, index, raft.log.term(index)))
+                self.put(Settled(record.group_id, record.placed, index, raft.log.term(index)))
 
     def _steer_topology(self, topology: Topology, replica: Replica) -> None:
         if not replica.leads:
@@ -197,7 +201,7 @@ class Steering:
         if raft.is_settled:
             for node in topology.nodes:
                 if may_forget(topology, node.node_id) and not raft.configuration.is_voter(node.node_id):
-                    self._put(Forget(node.node_id))
+                    self.put(Forget(node.node_id))
 
     def _step(self, replica: Replica, voters: tuple[int, ...], learners: tuple[int, ...] | list[int]) -> None:
         raft = replica.raft
@@ -236,7 +240,7 @@ class Steering:
             replica.propose_end(replica.clock.read(node.wall_ms(), node.now_ms()), gone)
             node.stepped(replica)
 
-    def _put(self, command: Command) -> None:
+    def put(self, command: Command) -> None:
         """Put a command to the topology group, unless it is on its way already."""
         about = replace(command, index=0, term=0) if isinstance(command, Settled) else command
         if about in self._asked or self._node.stopping:
