@@ -39,7 +39,8 @@ UNQUEUED = frozenset(IDS[name] for name in (b"multi", b"discard", b"watch", b"qu
 """Carried out at once inside a transaction too."""
 REFUSED = frozenset((
     b"client|reply", b"cluster|countkeysinslot", b"cluster|getkeysinslot",
-    b"redraft|digest", b"redraft|move-group", b"redraft|remove-node",
+    b"redraft|cancel-move", b"redraft|digest", b"redraft|move-group", b"redraft|move-slots",
+    b"redraft|remove-node",
 ))  # fmt: skip
 """What would break the reply in two, or asks other groups."""
 
