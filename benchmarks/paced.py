@@ -1,4 +1,4 @@
-"""`python -m benchmarks.paced`: SETs at a fixed rate, due when they are due, whatever happened to those before.
+"""`python -m benchmarks.paced`: SETs at a fixed rate, each due at its time, whatever became of those before.
 
 A load that waits for its replies sends nothing while the server pauses, and so hardly sees it.  Here each SET
 has its time; its latency is counted from then.  Prints one JSON object: for each SET when it was due and how
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import time
 from collections import deque
 
@@ -72,16 +73,19 @@ class Load:
             text = line.decode(errors="replace")
             self.errors[text] = self.errors.get(text, 0) + 1
 
-    async def run(self, ports: list[int], connections: int, rate: float, seconds: float) -> None:
-        """Write for so long; each key is one connection's, so that its last value is known."""
+    async def run(self, ports: list[int], connections: int, rate: float) -> None:
+        """Write until told to end; each key is one connection's, so that its last value is known."""
         loop = asyncio.get_running_loop()
         writers: list[Writer] = []
         for number in range(connections):
             port = ports[number % len(ports)]
             _, writer = await loop.create_connection(lambda: Writer(self), HOST, port)
             writers.append(writer)
+        ended = loop.run_in_executor(None, sys.stdin.readline)
+        click.echo("ready")
         begun, sent, count = time.monotonic(), 0, len(self._keys)
-        while (passed := time.monotonic() - begun) < seconds:
+        while not ended.done():
+            passed = time.monotonic() - begun
             while sent < passed * rate:
                 writer = sent % connections
                 at = writer + connections * random.randrange((count - writer - 1) // connections + 1)
@@ -90,7 +94,7 @@ class Load:
                 sent += 1
             await asyncio.sleep(0.001)
         end = time.monotonic() + GRACE_S
-        while any(writer.owed for writer in writers) and time.monotonic() < end:
+        while any(writer.owed for writer in writers) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         lost = sum(writer.owed for writer in writers)
         if lost:
@@ -136,13 +140,12 @@ def keys_of(slots: set[int], count: int) -> list[bytes]:
 @click.option("--keys", default=20_000)
 @click.option("--size", default=64)
 @click.option("--rate", default=5_000.0, help="SETs in a second.")
-@click.option("--seconds", default=10.0)
 @click.option("--connections", default=25)
-def main(ports: str, slots: str, keys: int, size: int, rate: float, seconds: float, connections: int) -> None:
+def main(ports: str, slots: str, keys: int, size: int, rate: float, connections: int) -> None:
     """Write, and say how it went."""
     load = Load(keys_of(slots_of(read(slots)), keys), size)
     numbers = [int(port) for port in ports.split(",")]
-    asyncio.run(load.run(numbers, connections, rate, seconds))
+    asyncio.run(load.run(numbers, connections, rate))
     wrong = asyncio.run(load.wrong(numbers[0]))
     click.echo(json.dumps({"rows": load.rows, "errors": load.errors, "wrong": wrong}))
 

@@ -142,7 +142,7 @@ def read_report(reply: bytes, address: Address) -> Report:
 
 
 def joined(first: Report, others: list[Report]) -> Report:
-    """Return `first` with each group as its leader sees it, if its leader is among the asked; moves likewise."""
+    """Return `first` with each group as its leader sees it, if it is among the asked; moves likewise."""
     groups = {group.id: group for group in first.groups}
     moves = {move.id: move for move in first.moves}
     for report in others:

@@ -108,7 +108,7 @@ def _what(row: MoveRow) -> str:
 def _owner(report: Report, ranges: str) -> int:
     """The group of the first of these slots."""
     try:
-        slot = int(ranges.split(",")[0].split("-")[0])
+        slot = int(ranges.replace("-", ",").partition(",")[0])
     except ValueError:
         raise ConfigError(f'"{ranges}" is no list of slots: write 0-99,200.') from None
     for group in report.groups:

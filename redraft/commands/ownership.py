@@ -177,12 +177,7 @@ def parse_slots(text: bytes) -> tuple[int, ...]:
     """Read what `format_slots` wrote, ascending; raises ValueError."""
     ranges = parse_ranges(text)
     edges = [edge for first, last in ranges for edge in (first, last + 1)]
-    if (
-        not edges
-        or edges != sorted(edges)
-        or len(set(edges)) < len(edges)
-        or edges[0] < 0
-        or edges[-1] > SLOTS
-    ):
+    ascending = all(low < high for low, high in pairwise(edges))
+    if not edges or not ascending or edges[0] < 0 or edges[-1] > SLOTS:
         raise ValueError(text)
     return tuple(unfolded(ranges))

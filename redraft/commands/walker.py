@@ -35,7 +35,7 @@ class Walker:
         self._keys: list[bytes] = []
         """Of the slot, not looked at yet; an engine in memory tells all at once."""
         self._coming: list[tuple[bytes, bytes]] = []
-        """Likewise with their records, of an engine on disk, in which it goes on at `_position`; for a step."""
+        """Likewise with records, of an engine on disk, in which it goes on at `_position`; for a step."""
         self._position = POSITION_END
         self._going_on: tuple[bytes, int, bytes] | None = None
         """(key, id, name): a collection that is read, and from which name on."""

@@ -12,8 +12,9 @@
 Nothing of this is kept: every step may be repeated, and a leader that comes after this one begins at `ask`.
 What decides is in the groups' logs (`redraft.commands.moving`).
 
-Always true: of a mover WINDOW_BYTES are under way at most, but for what is sent while the slots are frozen;
-a mover ends with the term in which it was made.
+Always true: one import is under way at a time, but for what is sent while the slots are frozen, and more
+where writes keep ahead of the copy: a target that is busy answers late, and is given less to do.  A mover
+ends with the term in which it was made.
 """
 
 from __future__ import annotations
@@ -37,9 +38,8 @@ if TYPE_CHECKING:
     from redraft.node.node import Node
     from redraft.replica.replica import Replica
 
-CHUNK_BYTES: Final = 128 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 """Of one import: it stands in the target's log between the clients' requests."""
-WINDOW_BYTES: Final = 8 * CHUNK_BYTES
 SLICE_KEYS: Final = 500
 """Keys or members of one import: read and applied in about a millisecond."""
 KEY_COST_BYTES: Final = 512
@@ -50,6 +50,7 @@ LAST_BYTES: Final = 512 * 1024
 """Likewise in bytes, by what keys were large so far."""
 PATIENCE_MS: Final = 1000.0
 """How long writes may keep ahead of the copy before twice as many are sent while the slots are frozen."""
+HURRIES_MAX: Final = 16.0
 RETRY_MS: Final = 200.0
 """How long after a failure (no leader, an answer that did not come) a move is begun again."""
 
@@ -204,7 +205,7 @@ class Mover:
         return (
             left <= LAST_OPERATIONS * patience
             and left * mean <= LAST_BYTES * patience
-            and self._unanswered <= CHUNK_BYTES
+            and not self._unanswered
         )
 
     def _froze(self, reply: bytes) -> None:
@@ -266,15 +267,15 @@ class Mover:
 
     @property
     def wants_to_send(self) -> bool:
-        """Whether there is something to send, and room for it on the way."""
-        return self._unanswered < WINDOW_BYTES and self._phase in _SENDING and self._pending
+        """Whether there is something to send, and not enough on the way."""
+        return self._unanswered <= self.hurries and self._phase in _SENDING and self._pending
 
     @property
     def hurries(self) -> float:
-        """How often the time for catching up has passed: so many times the rate may be exceeded."""
+        """How often the time for catching up has passed: how much more is sent for it."""
         if self._phase is not Phase.CATCH_UP:
             return 0.0
-        return (self._node.now_ms() - self._copied_ms) / PATIENCE_MS
+        return min((self._node.now_ms() - self._copied_ms) / PATIENCE_MS, HURRIES_MAX)
 
     @property
     def _pending(self) -> bool:
@@ -303,7 +304,7 @@ class Mover:
         attempt = self._attempt
 
         def answered(reply: bytes) -> None:
-            self._unanswered -= len(blob)
+            self._unanswered -= 1
             if self._closed or attempt != self._attempt:
                 return
             if reply != OK:
@@ -314,7 +315,7 @@ class Mover:
             if self._phase is Phase.FROZEN:
                 self._hand_over()
 
-        self._unanswered += len(blob)
+        self._unanswered += 1
         words = (b"IMPORT", b"%d" % self.move.move_id, self._words, b"%d" % attempt, b"%d" % self._numbers)
         self._node.submit(Step(self.move.target, [*words, blob], answered))
         return len(blob)

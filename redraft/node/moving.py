@@ -22,8 +22,6 @@ BURST_S: Final = 0.02
 """For so long what was not used of the rate is kept."""
 LOOK_MS: Final = 20.0
 """How often it is looked which moves there are."""
-HURRY_MAX: Final = 16.0
-"""So many times `snapshot_bytes_per_s` a mover may send at most, to catch up."""
 
 
 class Moving:
@@ -53,7 +51,7 @@ class Moving:
             self._look()
         for mover in self._movers.values():
             mover.tick(now_ms)
-            allowed = -burst * min(mover.hurries, HURRY_MAX)
+            allowed = -burst * mover.hurries
             while self._budget > allowed and mover.wants_to_send:
                 self._budget -= mover.send()
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.cluster.bank import Bank
 from tests.cluster.harness import Cluster, Node, redraft_command
 from tests.cluster.parameters import CLIENTS, KILLS, PAUSE_MAX_S, SEED, TIMEOUT_S, report
 from tests.cluster.test_engines import command_with
@@ -86,7 +87,8 @@ def test_moves_go_on_through_kills(directory: Path) -> None:
     print("seed", SEED)
     chance = random.Random(SEED)
     with Cluster(directory, command=redraft_command("--groups", str(GROUPS)), settings=SETTINGS) as cluster:
-        with Workload(cluster, seed=SEED, clients_per_node=CLIENTS) as load:
+        bank = Bank(cluster, seed=SEED)
+        with Workload(cluster, seed=SEED, clients_per_node=CLIENTS) as load, bank:
             load.progress(50)
             for _ in range(KILLS):
                 for _ in range(2):
@@ -98,5 +100,5 @@ def test_moves_go_on_through_kills(directory: Path) -> None:
                 cluster.restart(victim)
                 for node in cluster.nodes:
                     until_no_moves(cluster, node)
-        report("moves through kills", {"kills": KILLS, **load.summary()})
-        assert [*load.judge(cluster.nodes), *load.judge_errors()] == []
+        report("moves through kills", {"kills": KILLS, **bank.summary(), **load.summary()})
+        assert [*load.judge(cluster.nodes), *load.judge_errors(), *bank.judge()] == []
