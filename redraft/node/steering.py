@@ -117,6 +117,15 @@ class Steering:
             self._take(topology)
             self._show(topology)
             self.changed()
+            self._tell(topology)
+
+    def _tell(self, topology: Topology) -> None:
+        """Let the others apply it now, not with the next tick: requests wait where slots change hands."""
+        replica = self._node.replicas[TOPOLOGY_GROUP]
+        if topology.moves and replica.leads:
+            for peer in replica.raft.progress:
+                replica.raft.commit_notice(peer)
+            self._node.stepped(replica)
 
     def _show(self, topology: Topology) -> None:
         """Let the node have the map of a topology."""

@@ -102,3 +102,44 @@ def test_moves_go_on_through_kills(directory: Path) -> None:
                     until_no_moves(cluster, node)
         report("moves through kills", {"kills": KILLS, **bank.summary(), **load.summary()})
         assert [*load.judge(cluster.nodes), *load.judge_errors(), *bank.judge()] == []
+
+
+def test_keyspace_is_seen_whole_while_slots_move(directory: Path) -> None:
+    """SCAN, KEYS and DBSIZE at any node have each key once; values and deadlines come along."""
+    chance = random.Random(SEED)
+    names = {b"key:%d" % number for number in range(3000)}
+    with Cluster(directory, command=redraft_command("--groups", str(GROUPS)), settings=SETTINGS) as cluster:
+        with cluster.client(0) as client:
+            pipe = client.pipeline(transaction=False)
+            for name in sorted(names):
+                kind = chance.randrange(4)
+                if kind == 0:
+                    pipe.set(name, name, px=10**8)
+                elif kind == 1:
+                    pipe.rpush(name, *range(chance.randrange(1, 200)))
+                elif kind == 2:
+                    pipe.hset(name, mapping={f"f{each}": each for each in range(chance.randrange(1, 200))})
+                else:
+                    pipe.zadd(name, {f"m{each}": each for each in range(chance.randrange(1, 200))})
+            pipe.execute()
+            dumps = {name: (client.dump(name), client.pttl(name) > 0) for name in sorted(names)}
+        seen = 0
+        for _ in range(MOVES):
+            begin_move(cluster, chance.choice(cluster.nodes), chance)
+            while True:
+                node = chance.choice(cluster.nodes)
+                with cluster.client(node) as client:
+                    assert client.dbsize() == len(names)
+                    found = client.keys("*")
+                    assert len(found) == len(names)
+                    assert set(found) == names
+                    found = list(client.scan_iter(count=100))
+                    assert len(found) == len(names)
+                    assert set(found) == names
+                    seen += 1
+                if not status(cluster, node)["moves"]:
+                    break
+        report("keyspace while slots move", {"moves": MOVES, "times seen": seen})
+        with cluster.client(1) as client:
+            found_dumps = {name: (client.dump(name), client.pttl(name) > 0) for name in sorted(names)}
+        assert found_dumps == dumps
