@@ -1,0 +1,128 @@
+"""`python -m benchmarks.scale`: what grows with the cluster: the topology, the map, what clients are told.
+
+A cluster of 100 nodes and 10,000 groups does not fit on a machine; what each of its nodes has to do for it
+does.  Times are the least of some runs; one core.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from benchmarks import machine
+from benchmarks.results import write_json
+from redraft.control.slotmoves import FOUNDING_EPOCH, GroupRecord, Moved, MoveSlots
+from redraft.control.topology import FORMAT, NodeRecord, Place, Remove, Topology, apply, decode, encode
+from redraft.control.view import map_of
+from redraft.replica.sessions import Session
+from redraft.server.encode import encode as encode_reply
+from redraft.server.local.cluster import SUBCOMMANDS
+from redraft.topology.slots import contiguous_ranges
+from tests.server.fakenode import FakeNode
+from tests.server.harness import Site
+
+RUNS = 3
+SESSIONS = 10_000
+
+
+def topology_of(nodes: int, groups: int) -> Topology:
+    """A topology with placements at random."""
+    chance = random.Random(1)
+    ids = range(1, nodes + 1)
+    return Topology(
+        FORMAT,
+        FOUNDING_EPOCH,
+        nodes + 1,
+        3,
+        tuple(
+            NodeRecord(
+                number, f"{number:040x}", f"10.0.{number // 250}.{number % 250 + 1}", 6379, 7379, 8379, 16379
+            )
+            for number in ids
+        ),
+        tuple(
+            GroupRecord(number, (slots,), tuple(chance.sample(ids, 3)))
+            for number, slots in enumerate(contiguous_ranges(groups), 1)
+        ),
+    )
+
+
+def measured(nodes: int, groups: int) -> dict[str, float]:
+    """Milliseconds and bytes, by what they are of."""
+    found: dict[str, float] = {}
+
+    def timed(name: str, run: Callable[[], Any]) -> Any:
+        best = float("inf")
+        for _ in range(RUNS):
+            begun = time.perf_counter()
+            result = run()
+            best = min(best, time.perf_counter() - begun)
+        found[name] = best * 1000
+        return result
+
+    topology = topology_of(nodes, groups)
+    encoded = timed("encode the topology, ms", lambda: encode(topology))
+    found["the topology, bytes"] = len(encoded)
+    timed("decode it, ms", lambda: decode(encoded))
+    cluster = timed("make the map of it, ms", lambda: map_of(topology, "c", {}))
+    first = topology.groups[0].slots[0][0]
+    moving, _ = timed("apply MoveSlots, ms", lambda: apply(topology, MoveSlots(((first, first),), 1, 2), 9))
+    timed("apply Moved, ms", lambda: apply(moving, Moved(9), 10))
+    timed("apply Place, ms", lambda: apply(topology, Place(1, (1, 2, 3)), 9))
+    timed("apply Remove, ms", lambda: apply(topology, Remove(1), 9))
+    node = FakeNode(contexts={})
+    node.map, node.group_of_slot = cluster, cluster.group_of_slot
+    node.led_by = {group.group_id: group.voters[0] for group in cluster.groups}
+    with Site(node) as site:
+        connection: Any = site.client(site.front.primary_port).connection
+        timed("look who leads, ms", site.front.leaders.refresh)
+        for name in ("slots", "shards", "nodes"):
+            handler = SUBCOMMANDS[name.encode()]
+            words = [b"CLUSTER", name.encode()]
+            reply = timed(
+                f"CLUSTER {name.upper()}, ms",
+                lambda handler=handler, words=words: encode_reply(handler(connection, words), 2),
+            )
+            found[f"CLUSTER {name.upper()}, bytes"] = len(reply)
+    tracemalloc.start()
+    sessions = [Session(number) for number in range(SESSIONS)]
+    found["a session (origin and group), bytes"] = tracemalloc.get_traced_memory()[0] / len(sessions)
+    tracemalloc.stop()
+    return found
+
+
+@click.command()
+@click.option("--sizes", default="3x3,10x100,100x1000,100x10000", show_default=True, help="NODESxGROUPS.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write everything measured there.")
+def main(sizes: str, json_path: Path | None) -> None:
+    """What a cluster's size costs one node."""
+    console = machine.console()
+    facts = machine.facts(Path.cwd())
+    machine.show(console, facts)
+    results = {}
+    for size in sizes.split(","):
+        nodes, groups = size.split("x")
+        with console.status(size):
+            results[size] = measured(int(nodes), int(groups))
+    table = Table(title="nodes x groups", title_justify="left")
+    table.add_column("")
+    for size in results:
+        table.add_column(size, justify="right")
+    for name in next(iter(results.values())):
+        figures = (each[name] for each in results.values())
+        table.add_row(
+            name, *(f"{each:,.0f}" if name.endswith("bytes") else f"{each:.2f}" for each in figures)
+        )
+    write_json(json_path, {"machine": facts, "results": results})
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
