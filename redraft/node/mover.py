@@ -12,9 +12,8 @@
 Nothing of this is kept: every step may be repeated, and a leader that comes after this one begins at `ask`.
 What decides is in the groups' logs (`redraft.commands.moving`).
 
-Always true: one import is under way at a time, but for what is sent while the slots are frozen, and more
-where writes keep ahead of the copy: a target that is busy answers late, and is given less to do.  A mover
-ends with the term in which it was made.
+Always true: one import is under way at a time, and then nothing for twice as long, but for what is sent while
+the slots are frozen, and where writes keep ahead of the copy.  A mover ends with the term it was made in.
 """
 
 from __future__ import annotations
@@ -50,6 +49,8 @@ LAST_BYTES: Final = 512 * 1024
 """Likewise in bytes, by what keys were large so far."""
 PATIENCE_MS: Final = 1000.0
 """How long writes may keep ahead of the copy before twice as many are sent while the slots are frozen."""
+RESTS: Final = 2.0
+"""So many times as long as an import took nothing is sent: a busy target is given less to do."""
 HURRIES_MAX: Final = 16.0
 RETRY_MS: Final = 200.0
 """How long after a failure (no leader, an answer that did not come) a move is begun again."""
@@ -94,7 +95,7 @@ class Mover:
 
     __slots__ = (
         "_accepted", "_asking", "_attempt", "_began_ms", "_came", "_clock_ms", "_closed", "_copied",
-        "_copied_ms", "_frozen_ms", "_let_go", "_node", "_numbers", "_phase", "_retry_ms", "_sent_bytes",
+        "_copied_ms", "_frozen_ms", "_let_go", "_next_ms", "_node", "_numbers", "_phase", "_retry_ms", "_sent_bytes",
         "_sent_pieces", "_slots", "_term", "_to_do", "_tracker", "_unanswered", "_walker", "_words", "move",
         "replica",
     )  # fmt: skip
@@ -112,7 +113,7 @@ class Mover:
         self._walker: Walker | None = None
         self._attempt = self._numbers = self._unanswered = self._clock_ms = 0
         self._sent_bytes = self._sent_pieces = self._copied = self._to_do = 0
-        self._retry_ms = 0.0
+        self._retry_ms = self._next_ms = 0.0
         self._accepted = self._let_go = False
         self._came: Status | None = None
         self._began_ms = self._copied_ms = node.now_ms()
@@ -268,7 +269,9 @@ class Mover:
     @property
     def wants_to_send(self) -> bool:
         """Whether there is something to send, and not enough on the way."""
-        return self._unanswered <= self.hurries and self._phase in _SENDING and self._pending
+        if self._phase not in _SENDING or self._unanswered > self.hurries:
+            return False
+        return self._node.now_ms() >= self._next_ms and self._pending
 
     @property
     def hurries(self) -> float:
@@ -301,7 +304,7 @@ class Mover:
     def _import(self, operations: list[Operation], then: Callable[[], None]) -> int:
         self._numbers += 1
         blob = encode_operations(operations)
-        attempt = self._attempt
+        attempt, sent_ms = self._attempt, self._node.now_ms()
 
         def answered(reply: bytes) -> None:
             self._unanswered -= 1
@@ -311,6 +314,8 @@ class Mover:
                 self._failed("IMPORT", reply)
                 return
             self._sent_bytes += len(blob)
+            now_ms = self._node.now_ms()
+            self._next_ms = now_ms + RESTS * (now_ms - sent_ms) / (1 + self.hurries)
             then()
             if self._phase is Phase.FROZEN:
                 self._hand_over()
