@@ -98,6 +98,29 @@ def redis_load(port: int, case: Case, requests: int) -> Rate:
     raise LoadError(f"redis-benchmark said nothing of {case}: {said}")
 
 
+def cluster_load(
+    port: int, connections: int, pipeline: int, requests: int, keys: int, *, leaders: int
+) -> Rate:
+    """Run redis-benchmark's GET once at all leaders' primary ports; it takes one leader for no cluster."""
+    flags = {
+        "-h": HOST,
+        "-p": port,
+        "-c": connections,
+        "-P": pipeline,
+        "-n": requests,
+        "-r": keys,
+        "-t": "get",
+    }
+    flat = [str(part) for pair in flags.items() for part in pair]
+    said = _run(["redis-benchmark", *flat, *(["--cluster"] if leaders > 1 else []), "--csv"], GRACE_S)
+    row = said[said.index('"test"') :]
+    for each in csv.DictReader(io.StringIO(row)):
+        return Rate(
+            float(each["rps"]), float(each["p50_latency_ms"]), float(each["p99_latency_ms"]), requests
+        )
+    raise LoadError(f"redis-benchmark said nothing: {said}")
+
+
 def suite_load(
     port: int, connections: int, pipeline: int, requests: int, keys: int, tests: str = ""
 ) -> dict[str, Rate]:

@@ -49,6 +49,19 @@ def test_benchmarks_quick_measures_a_cluster(directory: Path) -> None:
     assert all(row["ratio"] > 0 for row in ours)
 
 
+def test_benchmarks_follower_reads_tells_who_served(directory: Path) -> None:
+    """As short as it goes: at leaders alone one node serves, at replicas too all three do."""
+    out = directory / "reads.json"
+    flags = ["--rounds", "1", "--seconds", "0.1", "--pipelines", "1", "--groups", "1"]
+    where = ["--json", str(out), "--dir", str(directory)]
+    command = [sys.executable, "-m", "benchmarks.follower_reads", *flags, *where]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    served = {row["load"]: row["served"][0] for row in json.loads(out.read_text())["results"]}
+    assert max(served["leaders"]) > 0.99
+    assert min(served["replicas too"]) > 0.1
+
+
 def test_benchmarks_executor_measures_every_engine(directory: Path) -> None:
     """`python -m benchmarks.executor`, as short as it goes: a figure for each command and engine."""
     out = directory / "executor.json"
