@@ -1,8 +1,9 @@
-"""`python -m benchmarks.follower_reads`: GETs by cluster clients, at leaders alone and at replicas too.
+"""`python -m benchmarks.follower_reads`: GETs by cluster clients, at leaders and at replicas.
 
-Three nodes; the same readers (`benchmarks.reader`) ask in turn the primary ports alone, then primary and
-replica ports alike, as a client that reads from replicas does.  With one group the leader-only load is
-one node's, with three it is spread already.  redis-benchmark, which knows leaders only, stands beside.
+Three nodes; the same readers (`benchmarks.reader`) ask in turn the primary ports alone, primary and replica
+ports alike, as a client that reads from replicas does, and replica ports alone.  With one group the
+leader-only load is one node's, with three it is spread already.  redis-benchmark, which knows leaders only,
+stands beside.
 
 Each follower asks the leader up to where it must have read, for all reads that wait; so a read at a
 follower costs its node about what it costs the leader, and the leader little.  Where all nodes share the
@@ -29,12 +30,14 @@ from benchmarks.reader import Asker, read
 from benchmarks.results import write_json
 from benchmarks.systems import Redraft
 from redraft.accel.scan import key_slot
+from redraft.base.limits import PRIMARY_PORT_OFFSET
 from tests.cluster.harness import connect
 from tests.cluster.waiting import wait_until
 
 KEYS = 20_000
 SPREAD_S = 30.0
-BENCHMARK, LEADERS, REPLICAS = "redis-benchmark", "leaders", "replicas too"
+BENCHMARK, LEADERS, ALL, REPLICAS = "redis-benchmark", "leaders", "replicas too", "replicas alone"
+LOADS = (BENCHMARK, LEADERS, ALL, REPLICAS)
 
 Served = dict[int, list[range]]
 """The slots that are served at each port."""
@@ -73,7 +76,7 @@ def main(
         "to leaders only",
         "p99 ms",
         "served by each node",
-        "CPU us per GET: busiest node",
+        "CPU us per GET: leader",
         "to leaders only",
         "all nodes",
     ):
@@ -87,7 +90,7 @@ def main(
                 loads = Loads(ours, connections, pipeline, size, seconds)
                 for _ in range(rounds):
                     loads.measure()
-                for load in (BENCHMARK, LEADERS, REPLICAS):
+                for load in LOADS:
                     rows.append({"groups": count, "pipeline": pipeline, "load": load, **loads.document(load)})
                     table.add_row(str(count), str(pipeline), load, *loads.shown(load))
     parameters = {"rounds": rounds, "seconds": seconds, "connections": connections, "size": size}
@@ -96,7 +99,7 @@ def main(
 
 
 class Loads:
-    """The three loads on one cluster with one depth of pipeline, in turn, round by round."""
+    """The loads on one cluster with one depth of pipeline, in turn, round by round."""
 
     def __init__(self, ours: Redraft, connections: int, pipeline: int, size: int, seconds: float) -> None:
         self._ours = ours
@@ -104,12 +107,16 @@ class Loads:
         leaders, replicas = served(ours)
         self._askers = {
             LEADERS: askers(leaders, {}, connections),
-            REPLICAS: askers(leaders, replicas, connections),
+            ALL: askers(leaders, replicas, connections),
+            REPLICAS: askers({}, replicas, connections),
         }
+        assert ours.cluster is not None
+        first = next(port for port, ranges in leaders.items() if any(0 in some for some in ranges))
+        self._leader = [node.port + PRIMARY_PORT_OFFSET for node in ours.cluster.nodes].index(first)
         self._requests = 10_000
-        self._rates: dict[str, list[Rate]] = {BENCHMARK: [], LEADERS: [], REPLICAS: []}
-        self._costs_us: dict[str, list[list[float]]] = {BENCHMARK: [], LEADERS: [], REPLICAS: []}
-        self._shares: dict[str, list[list[float]]] = {BENCHMARK: [], LEADERS: [], REPLICAS: []}
+        self._rates: dict[str, list[Rate]] = {load: [] for load in LOADS}
+        self._costs_us: dict[str, list[list[float]]] = {load: [] for load in LOADS}
+        self._shares: dict[str, list[list[float]]] = {load: [] for load in LOADS}
 
     def measure(self) -> None:
         """One round."""
@@ -147,17 +154,17 @@ class Loads:
         """The cells of a row behind its name."""
         rates, base = self._rates[load], self._rates[LEADERS]
         ratio = statistics.median(a.rps / b.rps for a, b in zip(rates, base, strict=True))
-        costs = self._costs_us[load]
+        costs, at = self._costs_us[load], self._leader
         cheaper = statistics.median(
-            max(a) / max(b) for a, b in zip(costs, self._costs_us[LEADERS], strict=True)
+            a[at] / b[at] for a, b in zip(costs, self._costs_us[LEADERS], strict=True)
         )
         shares = [statistics.median(of_node) for of_node in zip(*self._shares[load], strict=True)]
         return (
             f"{statistics.median(rate.rps for rate in rates):,.0f}",
             f"{ratio:.2f}",
             f"{statistics.median(rate.p99_ms for rate in rates):.2f}",
-            " ".join(f"{share:.0%}" for share in sorted(shares, reverse=True)),
-            f"{statistics.median(max(each) for each in costs):.1f}",
+            " ".join(f"{share:.0%}" for share in [shares[at], *shares[:at], *shares[at + 1 :]]),
+            f"{statistics.median(each[at] for each in costs):.1f}",
             f"{cheaper:.2f}",
             f"{statistics.median(sum(each) for each in costs):.1f}",
         )

@@ -50,7 +50,7 @@ def test_benchmarks_quick_measures_a_cluster(directory: Path) -> None:
 
 
 def test_benchmarks_follower_reads_tells_who_served(directory: Path) -> None:
-    """As short as it goes: at leaders alone one node serves, at replicas too all three do."""
+    """As short as it goes: of one group, one node serves at leaders, two at replicas, all three at both."""
     out = directory / "reads.json"
     flags = ["--rounds", "1", "--seconds", "0.1", "--pipelines", "1", "--groups", "1"]
     where = ["--json", str(out), "--dir", str(directory)]
@@ -60,6 +60,7 @@ def test_benchmarks_follower_reads_tells_who_served(directory: Path) -> None:
     served = {row["load"]: row["served"][0] for row in json.loads(out.read_text())["results"]}
     assert max(served["leaders"]) > 0.99
     assert min(served["replicas too"]) > 0.1
+    assert min(served["replicas alone"]) < 0.01
 
 
 def test_benchmarks_executor_measures_every_engine(directory: Path) -> None:
