@@ -51,6 +51,7 @@ HANDSHAKE_BYTES_MAX: Final = 64 * KIB
 HANDSHAKE_TIMEOUT_MS: Final = 2000
 ADMISSION_BYTES_MAX: Final = 4 * MIB  # what a new member is told of its cluster
 ADMISSION_TIMEOUT_MS: Final = 10_000  # longer than a cluster needs to find a leader and agree
+PUBLISHED_BYTES_MAX: Final = 32 * MIB  # waiting for a peer: beyond it clients' messages to it are dropped
 DIAL_BACKOFF_FIRST_MS: Final = 20
 DIAL_BACKOFF_LAST_MS: Final = 500
 

@@ -25,7 +25,8 @@ from redraft.node.heartbeat import Heartbeat
 from redraft.node.hosting import Hosting
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
-from redraft.node.seams import Clients, Next, NoClients, NodeLog, PeerLink
+from redraft.node.publishing import Publishing
+from redraft.node.seams import NO_GROUP, Clients, Next, NoClients, NodeLog, PeerLink
 from redraft.node.snapshots import Snapshots
 from redraft.node.standing import Standing
 from redraft.node.states import States
@@ -58,13 +59,12 @@ from redraft.transport.messages import (
     ForwardPart,
     ForwardRead,
     PartReply,
+    Published,
     ReadIndexReply,
     ReadIndexRequest,
     ReadReply,
 )
 
-LIVENESS_GROUP = 0xFFFF
-"""The group number of frames that are about the pair of nodes."""
 SWEEP_MS = 100.0
 """How often a leader looks for keys past their deadline."""
 BALANCE_MS = 500.0
@@ -120,6 +120,7 @@ class Node:
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
         self.heartbeat = Heartbeat(self, self._links)
+        self.publishing = Publishing(self, self._links)
         self.hosting = Hosting(self, standing, node_log, store, states, rng)
         self.snapshots = self._snapshots = Snapshots(self, store)
         self.lanes: dict[int, Lane] = {}
@@ -137,6 +138,7 @@ class Node:
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
             **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
             Pong: self._on_pong,
+            Published: self._on_published,
             **dict.fromkeys((Ping, Leads, Support, Withdraw), self._on_liveness),
             ForwardPart: lambda peer, group, message: self.lanes[group].on_forward_part(peer, message),
             PartReply: lambda peer, group, message: self.lanes[group].on_part_reply(peer, message),
@@ -166,7 +168,7 @@ class Node:
 
     def on_frame(self, peer: int, group: int, message: object) -> None:
         """Take one message of a peer; a group this node does not know is ignored."""
-        if group in self.lanes or group == LIVENESS_GROUP:
+        if group in self.lanes or group == NO_GROUP:
             self._handlers[type(message)](peer, group, message)
 
     def on_link_up(self, peer: int, link: PeerLink) -> None:
@@ -399,13 +401,16 @@ class Node:
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self.health.flags)
         self._reading |= self._asking
 
+    def _on_published(self, _peer: int, _group: int, message: Published) -> None:
+        self.clients.published(message)
+
     def _supports(self, peer: int, group: int, term: int) -> bool:
         replica = self.replicas.get(group)
         return replica is not None and replica.raft.term == term and replica.raft.leader_id == peer
 
     def _send_liveness(self) -> None:
         for peer, message in self.liveness.take_messages():
-            self.send(peer, LIVENESS_GROUP, message)
+            self.send(peer, NO_GROUP, message)
 
     def _tick_raft(self, now: float) -> None:
         for replica in self.replicas.values():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from redraft.raft.log import LogView
 from redraft.replica.request import Request, not_executed
+from redraft.transport.messages import Published
+
+NO_GROUP: Final = 0xFFFF
+"""The group number of frames that are about the pair of nodes, or about no group."""
 
 
 class PeerLink(Protocol):
@@ -31,7 +35,7 @@ class NodeLog(Protocol):
 
 
 class Clients(Protocol):
-    """Who takes requests from clients (`redraft.server.again`), as far as it has to hear of something."""
+    """Who serves the clients (`redraft.server`), as far as it has to hear of something."""
 
     @property
     def waiting(self) -> bool:
@@ -46,6 +50,10 @@ class Clients(Protocol):
         """The node has another map of slots."""
         ...
 
+    def published(self, message: Published) -> int:
+        """A client of another node has published something; returns how often it was heard here."""
+        ...
+
 
 class NoClients:
     """Until somebody takes requests from clients."""
@@ -58,6 +66,10 @@ class NoClients:
 
     def map_changed(self) -> None:
         """Nobody wants to know."""
+
+    def published(self, message: Published) -> int:  # noqa: ARG002 - nobody listens
+        """Nobody listens."""
+        return 0
 
 
 class Next(IntEnum):

@@ -23,9 +23,9 @@ from redraft.commands.keyspace import Keyspace
 from redraft.control.topology import founding_topology
 from redraft.engine.hash import HashEngine
 from redraft.node.driver import IDLE_TICK_MS
-from redraft.node.node import LIVENESS_GROUP, Node
+from redraft.node.node import Node
 from redraft.node.roster import Roster
-from redraft.node.seams import Next
+from redraft.node.seams import NO_GROUP, Next
 from redraft.node.standing import Standing
 from redraft.node.states import MemoryStates
 from redraft.raft.log import LogView
@@ -366,7 +366,7 @@ class Process:
         self.node.on_frame(sender, *message)
 
     def _tell(self, trace: Trace, sender: int, group: int, message: Any, note: str) -> None:
-        of_group = f" g{group}" if group != LIVENESS_GROUP else ""
+        of_group = f" g{group}" if group != NO_GROUP else ""
         trace.line(f"n{sender} -> n{self.number}", f"{told(message)}{of_group}{note}")
 
     def _take_up(self, link: Link) -> None:

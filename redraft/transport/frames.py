@@ -11,6 +11,7 @@
       FORWARD_READ    request_id u64, count u32, { commands << 1 | RESP3 u32 } * count, requests
       PART_REPLY      origin_incarnation u64, sequence u64, outcome u8, replies
       READ_REPLY      request_id u64, outcome u8, replies
+      PUBLISHED       shard u8, length u32 of the channel, channel, message
       replies         count u32, { length u32 } * count, reply * count
                       with flag SAME: count u32, one reply that stands for all
       CHUNK           with flag FIRST: total u64; then the next bytes of a frame of `total` bytes,
@@ -57,6 +58,7 @@ from redraft.transport.messages import (
     ForwardRead,
     NodeMessage,
     PartReply,
+    Published,
     ReadIndexReply,
     ReadIndexRequest,
     ReadReply,
@@ -85,6 +87,7 @@ FORWARD_PART: Final = 0x40
 PART_REPLY: Final = 0x41
 FORWARD_READ: Final = 0x42
 READ_REPLY: Final = 0x43
+PUBLISHED: Final = 0x47
 
 _FIXED: Final[tuple[tuple[int, type[Any], str], ...]] = (  # type, class, its fields as struct writes them
     (0x20, RequestVote, "Q?QQ?"),
@@ -111,6 +114,7 @@ _PAIR: Final = struct.Struct("<HQ")
 _READ: Final = struct.Struct("<QI")
 _PART_REPLY: Final = struct.Struct("<QQB")
 _READ_REPLY: Final = struct.Struct("<QB")
+_PUBLISHED: Final = struct.Struct("<?I")
 _JOIN_BYTES_MAX: Final = 64 * 1024  # copying less than this is cheaper than carrying pieces along
 
 
@@ -218,6 +222,11 @@ def _encode_read_reply(message: ReadReply) -> _Encoded:
     return READ_REPLY, flags, (_READ_REPLY.pack(message.request_id, message.outcome), *pieces)
 
 
+def _encode_published(message: Published) -> _Encoded:
+    head = _PUBLISHED.pack(message.shard, len(message.channel))
+    return PUBLISHED, 0, (head, message.channel, message.message)
+
+
 def _encode_replies(replies: list[bytes]) -> tuple[int, Sequence[bytes]]:
     count = len(replies)
     if count > 1 and replies[0] and replies[-1] == replies[0] and replies.count(replies[0]) == count:
@@ -308,6 +317,14 @@ def _decode_read_reply(buffer: Buffer, at: int, end: int, flags: int) -> ReadRep
     return ReadReply(request_id, outcome, _decode_replies(buffer, at + _READ_REPLY.size, end, flags))
 
 
+def _decode_published(buffer: Buffer, at: int, end: int, _flags: int) -> Published:
+    shard, length = _PUBLISHED.unpack_from(buffer, at)
+    start = at + _PUBLISHED.size
+    middle = start + length
+    _check(middle <= end)
+    return Published(shard, bytes(buffer[start:middle]), bytes(buffer[middle:end]))
+
+
 def _decode_replies(buffer: Buffer, at: int, end: int, flags: int) -> list[bytes]:
     (count,) = _COUNT.unpack_from(buffer, at)
     at += _COUNT.size
@@ -345,6 +362,7 @@ _ENCODERS: Final[dict[type[Any], Callable[[Any], _Encoded]]] = {
     PartReply: _encode_part_reply,
     ForwardRead: _encode_forward_read,
     ReadReply: _encode_read_reply,
+    Published: _encode_published,
 }
 _DECODERS: Final[dict[int, Callable[[Buffer, int, int, int], Message]]] = {
     APPEND_ENTRIES: _decode_append_entries,
@@ -356,4 +374,5 @@ _DECODERS: Final[dict[int, Callable[[Buffer, int, int, int], Message]]] = {
     PART_REPLY: _decode_part_reply,
     FORWARD_READ: _decode_forward_read,
     READ_REPLY: _decode_read_reply,
+    PUBLISHED: _decode_published,
 }

@@ -1,4 +1,4 @@
-"""What nodes say to each other about clients' requests: parts, reads and read indexes, to and from leaders.
+"""What nodes say to each other on behalf of clients: parts, reads and read indexes, messages of channels.
 
 Owns the words only: the wire format is `frames`, what they mean to a group is `redraft.replica`.
 Raft's RPCs and liveness are in `redraft.raft.messages`.  No message names its group or its sender:
@@ -79,6 +79,21 @@ class ExpireRequest(NamedTuple):
     clock_ms: int
 
 
+class Published(NamedTuple):
+    """A client's message for everybody who listens to a channel, or shard channel, at the receiver."""
+
+    shard: bool
+    channel: bytes
+    message: bytes
+
+
 NodeMessage: TypeAlias = (
-    ForwardPart | PartReply | ForwardRead | ReadReply | ReadIndexRequest | ReadIndexReply | ExpireRequest
+    ForwardPart
+    | PartReply
+    | ForwardRead
+    | ReadReply
+    | ReadIndexRequest
+    | ReadIndexReply
+    | ExpireRequest
+    | Published
 )

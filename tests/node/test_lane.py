@@ -14,7 +14,7 @@ from redraft.commands.reply import REFUSED
 from redraft.commands.table import IDS
 from redraft.raft.messages import Pong
 from redraft.replica.request import TRYAGAIN, Request
-from redraft.transport.messages import ForwardRead, ReadIndexReply
+from redraft.transport.messages import ForwardRead, Published, ReadIndexReply
 from tests.node.bottle import Cluster
 
 
@@ -330,6 +330,9 @@ class Attentive:
 
     def map_changed(self) -> None:
         """It goes by no map."""
+
+    def published(self, message: Published) -> None:
+        """It listens to nothing."""
 
 
 def test_lane_is_not_all_that_a_node_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:

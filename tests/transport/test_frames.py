@@ -30,6 +30,7 @@ from redraft.transport.messages import (
     ForwardRead,
     Outcome,
     PartReply,
+    Published,
     ReadIndexReply,
     ReadIndexRequest,
     ReadReply,
@@ -65,6 +66,7 @@ GOLDEN: list[tuple[int, Message, str]] = [
     (9, ReadIndexRequest(4), "8:4 44 00 9:2 4:8"),
     (9, ReadIndexReply(4, True, 7, 8), "25:4 45 00 9:2 4:8 01 7:8 8:8"),
     (9, ExpireRequest(8), "8:4 46 00 9:2 8:8"),
+    (0, Published(True, b"ab", b"c"), "8:4 47 00 0:2 01 2:4 6162 63"),
 ]
 
 
@@ -128,6 +130,7 @@ messages = st.one_of(
     st.builds(ReadIndexRequest, u64),
     st.builds(ReadIndexReply, u64, st.booleans(), u64, u64),
     st.builds(ExpireRequest, u64),
+    st.builds(Published, st.booleans(), st.binary(), st.binary()),
 )
 
 
