@@ -31,12 +31,6 @@ ABSENT: Final = (
         "they stand on sorted sets",
     ),
     (
-        "subscribe unsubscribe psubscribe punsubscribe publish pubsub|channels pubsub|help"
-        " pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub spublish ssubscribe"
-        " sunsubscribe",
-        "not there yet",
-    ),
-    (
         "eval eval_ro evalsha evalsha_ro script|debug script|exists script|flush script|help"
         " script|kill script|load fcall fcall_ro function|delete function|dump function|flush"
         " function|help function|kill function|list function|load function|restore function|stats",

@@ -127,7 +127,13 @@ _SUBJECT_OF_NAME = {
 }
 _SORTING = frozenset((b"sort", b"sort_ro"))
 _SORTED = ("set", "sortedset", "list")
-_FLAG_CATEGORY = (("readonly", "read"), ("write", "write"), ("admin", "admin"), ("blocking", "blocking"))
+_FLAG_CATEGORY = (
+    ("readonly", "read"),
+    ("write", "write"),
+    ("admin", "admin"),
+    ("blocking", "blocking"),
+    ("pubsub", "pubsub"),
+)
 _DANGEROUS = frozenset((b"keys", b"flushall", b"flushdb", b"restore", b"info", b"sort", b"sort_ro"))
 
 

@@ -15,6 +15,7 @@ from redraft.commands.facts_hashes import HASHES
 from redraft.commands.facts_hyperloglog import HYPERLOGLOGS
 from redraft.commands.facts_lists import LISTS
 from redraft.commands.facts_local import LOCAL
+from redraft.commands.facts_pubsub import PUBSUB
 from redraft.commands.facts_sets import SETS
 from redraft.commands.facts_sortedsets import SORTED_SETS
 from redraft.commands.facts_streams import STREAMS
@@ -34,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     *SORTED_SETS,
     *STREAMS,
     *LOCAL,
+    *PUBSUB,
     *CLUSTER,
 )
 """Every command; containers hold their subcommands."""

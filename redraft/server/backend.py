@@ -14,6 +14,7 @@ from redraft.node.heartbeat import Contact
 from redraft.node.seams import Clients
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import ClusterMap, Group, Member
+from redraft.transport.messages import Published
 
 
 class Contacts(Protocol):
@@ -21,6 +22,17 @@ class Contacts(Protocol):
 
     def contact(self, peer: int) -> Contact:
         """How it gets on with a peer, or with itself."""
+        ...
+
+
+class Publishing(Protocol):
+    """The way to the listeners of other nodes."""
+
+    missed: int
+    """Messages that were dropped because too much waited for a peer."""
+
+    def tell(self, message: Published) -> None:
+        """Send a client's message to all peers, as far as they can be reached now."""
         ...
 
 
@@ -65,6 +77,11 @@ class Node(Groups, Protocol):
     @property
     def heartbeat(self) -> Contacts:
         """What is known of who is alive."""
+        ...
+
+    @property
+    def publishing(self) -> Publishing:
+        """What clients publish goes here."""
         ...
 
     @property

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from redraft.accel import scan
-from redraft.server import inline, transaction, words
+from redraft.server import inline, subscriptions, transaction, words
 from redraft.server.connection_modes import REPLIES_OFF, REPLIES_ON
 from redraft.server.limits import BULK_READ_BYTES, READ_BYTES, READS_PER_TURN, ROUNDS_PER_TURN
 from redraft.server.output import Output
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from redraft.server.frontend import FrontEnd
     from redraft.server.port import Port
+    from redraft.server.subscriptions import Subscriptions
     from redraft.server.transaction import Transaction, Watch
 
 log = logging.getLogger("redraft.server")
@@ -51,6 +52,7 @@ class Connection:
         "_fd",
         "_hung",
         "_output",
+        "_pushed",
         "_readable",
         "_recv",
         "_scan",
@@ -63,6 +65,7 @@ class Connection:
         "busy",
         "closed",
         "closing",
+        "confined",
         "front",
         "last_id",
         "last_ms",
@@ -79,6 +82,7 @@ class Connection:
         "replies",
         "sock",
         "soft_since_ms",
+        "subscriptions",
         "transaction",
         "watch",
     )
@@ -93,6 +97,7 @@ class Connection:
         self._recv = sock.recv
         self._submit = front.node.submit
         self._output = Output(sock)
+        self._pushed: list[bytes] = []  # goes out before the next reply, or at the end of the cycle
         self._readable = False
         self._hung = False
         self._data: bytes | None = None  # read, not yet scanned from _at on
@@ -108,6 +113,8 @@ class Connection:
         self.last_id = -1
         self.transaction: Transaction | None = None  # the queue between MULTI and EXEC
         self.watch: Watch | None = None
+        self.subscriptions: Subscriptions | None = None
+        self.confined = False  # to subscribing and the like
         self.reset()
 
     def reset(self) -> None:
@@ -121,6 +128,7 @@ class Connection:
         self.no_evict = False
         self.no_touch = False
         transaction.forget(self)
+        subscriptions.forget(self)
 
     def read_only(self, *, on: bool) -> None:
         """READONLY and READWRITE: what comes from now on may be read here, or may not."""
@@ -246,14 +254,14 @@ class Connection:
         if not count:
             self._no_command(data, consumed, status, needed, cursor, left)
             return
-        if self.readonly and (writes or group < 0 or self.transaction is not None):
+        if self.readonly and (writes or group < 0 or self.transaction is not None or self.confined):
             # the reader's table is for reads alone; what needs a thought goes by the port's
             consumed, status, needed, count, group, writes, last_id, cursor, left = self.port.scanner.scan(
                 data, at
             )
         self.last_id = last_id
         self.last_ms = front.now_ms
-        if self.transaction is not None:
+        if self.transaction is not None or self.confined:
             group = -1
         front.commands += count
         if consumed != len(data):
@@ -343,10 +351,15 @@ class Connection:
             if not replies:
                 self._take_turn()
                 return
-        data = replies[0] if len(replies) == 1 else b"".join(replies)
-        front = self.front
+        if self._pushed:
+            self._pushed, replies = [], [*self._pushed, *replies]
+        self._write(replies[0] if len(replies) == 1 else b"".join(replies))
+        if not self.closed:
+            self._take_turn()
+
+    def _write(self, data: bytes) -> None:
+        front, output = self.front, self._output
         front.bytes_out += len(data)
-        output = self._output
         try:
             output.write(data)
         except OSError as error:
@@ -354,9 +367,23 @@ class Connection:
             return
         if output.waiting:
             front.slow(self, min(output.waiting, len(data)))
-            if self.closed:
-                return
-        self._take_turn()
+
+    def push(self, data: bytes) -> None:
+        """Send what is no reply: before the next reply, at the latest at the end of this cycle.
+
+        The connection is never closed in this call.
+        """
+        if self.closed or self.closing:
+            return
+        if not self._pushed:
+            self.front.pushed(self)
+        self._pushed.append(data)
+
+    def send_pushed(self) -> None:
+        """Send what was pushed and did not go out with a reply."""
+        if self._pushed and not self.closed:
+            pushed, self._pushed = self._pushed, []
+            self._write(b"".join(pushed))
 
     def _take_turn(self) -> None:
         if self._readable or self._data is not None or self._walk is not None:
@@ -427,9 +454,10 @@ class Connection:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of queued commands and watched keys."""
+        """Bytes of queued commands, watched keys and subscriptions."""
         queued = self.transaction.size if self.transaction is not None else 0
-        return queued + (self.watch.size if self.watch is not None else 0)
+        listening = self.subscriptions.size if self.subscriptions is not None else 0
+        return queued + listening + (self.watch.size if self.watch is not None else 0)
 
     @property
     def local_address(self) -> str:
@@ -450,6 +478,8 @@ class Connection:
         if self._unfinished is not None:
             front.bytes_waiting -= len(self._unfinished)
         transaction.forget(self)
+        subscriptions.forget(self)
+        self._pushed = []
         front.forget(self, self._output.waiting)
         self._data = self._unfinished = self._walk = None
         front.reactor.unregister(self._fd)

@@ -1,7 +1,7 @@
 """Python values to RESP2 or RESP3: for replies that a node makes up by itself.
 
     None -> nil · int -> integer · bytes, str -> bulk · Status -> simple string · Text -> verbatim text
-    list, tuple -> array · Members -> set · dict -> map · bool -> boolean
+    list, tuple -> array · Members -> set · Push -> push · dict -> map · bool -> boolean
 
 What RESP2 lacks is an array (maps flat), a bulk, or 0 and 1.  Errors are `words`.
 """
@@ -26,6 +26,12 @@ class Text(str):
 
 class Members(list["Value"]):
     """A set in RESP3, in the order given."""
+
+
+class Push(tuple["Value", ...]):
+    """What a client is told without having asked, in RESP3."""
+
+    __slots__ = ()
 
 
 Value: TypeAlias = Union[
@@ -68,7 +74,9 @@ def _encode(value: Value, proto: int, out: list[bytes]) -> None:
             _encode(key, proto, out)
             _encode(item, proto, out)
     else:
-        sign = b"~" if proto == 3 and isinstance(value, Members) else b"*"
+        sign = b"*"
+        if proto == 3:
+            sign = b"~" if isinstance(value, Members) else b">" if isinstance(value, Push) else b"*"
         out.append(b"%b%d\r\n" % (sign, len(value)))
         for item in value:
             _encode(item, proto, out)

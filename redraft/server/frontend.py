@@ -25,13 +25,15 @@ from redraft.base.config import Config
 from redraft.base.errors import AddressError
 from redraft.commands.table import scan_table
 from redraft.replica.request import Request
-from redraft.server import words
+from redraft.server import subscriptions, words
 from redraft.server.again import Again
 from redraft.server.backend import Node, Reactor
+from redraft.server.channels import Channels
 from redraft.server.connection import EVENTS, Connection, format_address
 from redraft.server.leaders import Leaders
 from redraft.server.limits import ACCEPTS_PER_TURN, CRON_MS, LEADERS_MS
 from redraft.server.port import ClientPort, Port, PrimaryPort, ReplicaPort
+from redraft.transport.messages import Published
 
 log = logging.getLogger("redraft.server")
 
@@ -47,6 +49,7 @@ class FrontEnd:
         self.now_ms = self.started_ms = node.now_ms()
         self.started_s = time.time()
         self.again = Again(node)
+        self.channels = Channels()
         self.leaders = Leaders(node)
         bulk_max = self.config.proto_max_bulk_len
         self.client_port = ClientPort(self.leaders, bulk_max)
@@ -61,6 +64,7 @@ class FrontEnd:
         self._listeners: list[tuple[socket.socket, Port]] = []
         self._deaf: list[tuple[socket.socket, Port]] = []
         self._ready: deque[Connection] = deque()
+        self._pushed: list[Connection] = []
         self._slow: set[Connection] = set()
         self._cron_ms = self._refreshed_ms = self.now_ms
         reactor.add_flush(self._flush)
@@ -167,16 +171,37 @@ class FrontEnd:
         if self.again.waiting:
             self.again.look()
         ready = self._ready
-        if not ready or self.paused:
-            return
-        for _ in range(len(ready)):
-            connection = ready.popleft()
-            connection.queued = False
-            connection.advance()
+        if not self.paused:
+            for _ in range(len(ready)):
+                connection = ready.popleft()
+                connection.queued = False
+                connection.advance()
+        if self._pushed:
+            pushed, self._pushed = self._pushed, []
+            for connection in pushed:
+                connection.send_pushed()
 
     def _over_total(self, others: int = 0) -> bool:
         limit = self.config.maxmemory_clients
         return 0 < limit < self.bytes_waiting + others
+
+    # ---- channels ----
+
+    def publish(self, message: Published) -> int:
+        """Hand a client's message to all who listen, here and elsewhere; returns how often it was here."""
+        self.node.publishing.tell(message)
+        return self.published(message)
+
+    def published(self, message: Published) -> int:
+        """Hand a message to those who listen here; returns how often."""
+        tell = self.channels.publish_shard if message.shard else self.channels.publish
+        return tell(message.channel, message.message)
+
+    def pushed(self, connection: Connection) -> None:
+        """A connection has something to send that is no reply: it goes out at the end of the cycle."""
+        if not self._pushed:
+            self.reactor.wake()
+        self._pushed.append(connection)
 
     # ---- slots that move ----
 
@@ -198,6 +223,7 @@ class FrontEnd:
         if self.leaders.refresh():
             for port in self.ports:
                 port.refresh()
+            subscriptions.end_moved(self)
 
     # ---- limits ----
 
@@ -277,7 +303,8 @@ class FrontEnd:
         idle_ms = self.config.timeout * 1000
         if idle_ms:
             for connection in list(self.connections.values()):
-                if not connection.busy and now - connection.last_ms > idle_ms:
+                idle = not connection.busy and connection.subscriptions is None
+                if idle and now - connection.last_ms > idle_ms:
                     connection.close()
 
     def _sample(self, now: float) -> None:

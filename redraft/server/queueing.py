@@ -38,6 +38,7 @@ EXEC = IDS[b"exec"]
 UNQUEUED = frozenset(IDS[name] for name in (b"multi", b"discard", b"watch", b"quit", b"reset"))
 """Carried out at once inside a transaction too."""
 REFUSED = frozenset((
+    b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe", b"ssubscribe", b"sunsubscribe",
     b"client|reply", b"cluster|countkeysinslot", b"cluster|getkeysinslot",
     b"redraft|cancel-move", b"redraft|digest", b"redraft|move-group", b"redraft|move-slots",
     b"redraft|remove-node",
@@ -161,6 +162,8 @@ def _destination(
             return wrong.reply
         if subcommand.name in REFUSED:
             return words.NOT_IN_TRANSACTION
+    if command.name in REFUSED:
+        return words.NOT_IN_TRANSACTION
     if command.kind is Kind.LOCAL:
         return HANDLERS[command.name]
     port, write = connection.port, command.kind is Kind.WRITE

@@ -155,6 +155,11 @@ class Round:
         self._waiting = 0
         self.replies: list[bytes] = []
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether no group has been asked for anything so far."""
+        return not self._parts
+
     def add_reply(self, reply: bytes) -> None:
         """The next command is answered already."""
         self.replies.append(reply)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from redraft.accel.scan import KIND_SLOW, KIND_WRITE, SEVERAL
 from redraft.commands.table import COMMANDS, MOVABLE, Kind
-from redraft.server import queueing, words
-from redraft.server.local import ANYTIME, HANDLERS
+from redraft.server import queueing, subscriptions, words
+from redraft.server.local import ANYTIME, AT_ONCE, HANDLERS
 from redraft.server.port import Wanted
 from redraft.server.queueing import run, split_request
 from redraft.server.rounds import Round
@@ -59,6 +59,13 @@ class Walk:
                 args = split_request(request)
                 keys = [args[at] for at in COMMANDS[number].find_keys(args)]
                 slot, group = self._port.scanner.place(keys)
+            if connection.confined and number >= 0:
+                objection = subscriptions.objection(split_request(request), number)
+                if objection is not None:
+                    self._step(end)
+                    made = made or Round(connection)
+                    made.add_reply(objection)
+                    continue
             if queueing.takes(connection, number, argc):
                 if queueing.stands_alone(connection, number, argc):
                     if made is not None:
@@ -76,7 +83,8 @@ class Walk:
                 command = COMMANDS[number]
                 if command.accepts(argc):
                     handler = HANDLERS[command.name]
-                    if command.name not in ANYTIME:
+                    now = command.name in AT_ONCE and (made is None or made.is_answered)
+                    if command.name not in ANYTIME and not now:
                         if made is not None:
                             return made
                         self._step(end)

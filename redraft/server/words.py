@@ -56,6 +56,13 @@ def discarded(why: bytes) -> bytes:
     return error(b"EXECABORT Transaction discarded because of: " + why[1:].removeprefix(b"ERR "))
 
 
+def confined(name: bytes) -> bytes:
+    """The connection has subscriptions, and in RESP2 may do little else; EXEC says so in its own way."""
+    may = b"(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+    refusal = error(b"ERR Can't execute '%b': only %b" % (name, may))
+    return discarded(refusal) if name == b"exec" else refusal
+
+
 def several_groups(name: bytes) -> bytes:
     """A command on the whole keyspace inside a transaction, where there are several groups."""
     return error(b"CROSSSLOT '%b' asks every group; inside a transaction there is one" % name)

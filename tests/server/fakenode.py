@@ -18,6 +18,7 @@ from redraft.node.heartbeat import Contact
 from redraft.node.seams import Clients, NoClients
 from redraft.replica.request import Request
 from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
+from redraft.transport.messages import Published
 
 NOW_UNIX_MS = 1_700_000_000_000
 
@@ -34,6 +35,20 @@ def keyspaces(cluster: ClusterMap) -> dict[int, Context]:
         )
         for group in cluster.groups
     }
+
+
+class Told:
+    """What was published for other nodes; given to `others` at once."""
+
+    def __init__(self) -> None:
+        self.messages: list[Published] = []
+        self.others: list[FakeNode] = []
+        self.missed = 0
+
+    def tell(self, message: Published) -> None:
+        self.messages.append(message)
+        for node in self.others:
+            node.clients.published(message)
 
 
 class FakeNode:
@@ -58,6 +73,7 @@ class FakeNode:
         self.led_by = {group.group_id: 1 for group in self.map.groups}
         self.overloaded = False
         self.clients: Clients = NoClients()
+        self.publishing = Told()
         self.held = False
         self.waiting: deque[Request] = deque()
         self.submitted: list[tuple[int, bytes, int, bool]] | None = None

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from redraft.commands.table import COMMANDS
+from redraft.server.channels import Book
 from redraft.server.connection_modes import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP
 from redraft.server.encode import OK, Text, Value
 from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.subscriptions import names
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ def describe(connection: Connection) -> str:
     idle = int((front.now_ms - connection.last_ms) / 1000)
     transaction, watched = connection.transaction, connection.watch
     flags = (
-        ("x" if transaction is not None else "")
+        ("P" if connection.subscriptions is not None else "")
+        + ("x" if transaction is not None else "")
         + ("r" if connection.readonly else "")
         + ("e" if connection.no_evict else "")
     )
@@ -52,9 +55,9 @@ def describe(connection: Connection) -> str:
         "idle": idle,
         "flags": flags or "N",
         "db": 0,
-        "sub": 0,
-        "psub": 0,
-        "ssub": 0,
+        "sub": len(names(connection, Book.CHANNEL)),
+        "psub": len(names(connection, Book.PATTERN)),
+        "ssub": len(names(connection, Book.SHARD)),
         "multi": len(transaction.commands) if transaction is not None else -1,
         "watch": len(watched.indexes) if watched is not None else 0,
         "qbuf": unread,
@@ -133,8 +136,11 @@ def _number(arg: bytes, wrong: str) -> int:
 def _type_filter(name: bytes) -> Filter:
     if name.lower() not in _TYPES:
         raise ReplyError(b"ERR Unknown client type '%b'" % name)
-    normal = name.lower() == b"normal"
-    return lambda _connection: normal
+    if name.lower() == b"normal":
+        return lambda connection: connection.subscriptions is None
+    if name.lower() == b"pubsub":
+        return lambda connection: connection.subscriptions is not None
+    return lambda _connection: False
 
 
 def _kill(connection: Connection, args: list[bytes]) -> Value:

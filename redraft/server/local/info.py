@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from redraft import __version__
+from redraft.server.channels import Book
 from redraft.server.encode import Text, Value
 from redraft.server.identity import REDIS_VERSION
 from redraft.server.local.outcome import Handler
@@ -127,6 +128,10 @@ def _stats(connection: Connection) -> Fields:
         "expired_keys": 0,
         "evicted_keys": 0,
         "evicted_clients": 0,
+        "pubsub_channels": len(front.channels.books[Book.CHANNEL]),
+        "pubsub_patterns": len(front.channels.books[Book.PATTERN]),
+        "pubsubshard_channels": len(front.channels.books[Book.SHARD]),
+        "pubsub_messages_dropped": front.node.publishing.missed,
         "client_query_buffer_limit_disconnections": front.cut_for_input,
         "client_output_buffer_limit_disconnections": front.cut_for_output,
     }

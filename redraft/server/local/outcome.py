@@ -16,7 +16,7 @@ class Outcome(Enum):
     """In place of a value."""
 
     LATER = auto()
-    """The handler has asked groups and replies when they have answered."""
+    """The handler replies itself, at once or when groups have answered."""
     SILENT = auto()
     """There is no reply."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from redraft.server import subscriptions
 from redraft.server.encode import OK, Status, Text, Value
 from redraft.server.identity import REDIS_VERSION
 from redraft.server.local.client import check_name
@@ -27,10 +28,12 @@ _LOGO = (
 )
 
 
-def ping(_connection: Connection, args: list[bytes]) -> Value:
-    """PONG, or the message."""
+def ping(connection: Connection, args: list[bytes]) -> Value:
+    """PONG, or the message; where messages are no replies, like one of them."""
     if len(args) > 2:
         raise ReplyError("ERR wrong number of arguments for 'ping' command")
+    if connection.confined:
+        return [b"pong", args[1] if len(args) == 2 else b""]
     return args[1] if len(args) == 2 else Status("PONG")
 
 
@@ -104,6 +107,7 @@ def hello(connection: Connection, args: list[bytes]) -> Value:
     """HELLO [version [AUTH user password] [SETNAME name]]: all of it or nothing."""
     proto, name = agreed(args, connection.proto, connection.name)
     connection.proto, connection.name = proto, name
+    subscriptions.confine(connection)
     port = connection.port
     return {
         "server": "redis",
