@@ -42,6 +42,10 @@ _CLUSTER = (
              complexity="O(N)", tips=_VARIES),
     _cluster("cluster|meet", -4, _CHANGES, since="3.0.0", summary="Refused: nodes join by --join",
              usage="ip port [cluster-bus-port]"),
+    _cluster("cluster|migration", -4, _CHANGES, since="8.4.0", complexity="O(N)",
+             summary="Move slots to a group that the node leads; see moves of slots, give them up",
+             usage="<IMPORT start-slot end-slot [start-slot end-slot ...]|CANCEL <ID task-id|ALL>"
+                   "|STATUS <ID task-id|ALL>>"),
     _cluster("cluster|myid", 2, "stale", since="3.0.0", summary="The id of the address that is asked"),
     _cluster("cluster|myshardid", 2, "stale", since="7.2.0",
              summary="The id that a master and its replicas have in common", tips=_VARIES),

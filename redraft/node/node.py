@@ -17,6 +17,7 @@ from typing import Any
 
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
+from redraft.control.slotmoves import MoveRecord
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused
 from redraft.control.view import topology_group
 from redraft.node.clock import Clock
@@ -138,7 +139,7 @@ class Node:
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
             **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
             Pong: self._on_pong,
-            Published: self._on_published,
+            Published: self.publishing.heard,
             **dict.fromkeys((Ping, Leads, Support, Withdraw), self._on_liveness),
             ForwardPart: lambda peer, group, message: self.lanes[group].on_forward_part(peer, message),
             PartReply: lambda peer, group, message: self.lanes[group].on_part_reply(peer, message),
@@ -401,9 +402,6 @@ class Node:
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self.health.flags)
         self._reading |= self._asking
 
-    def _on_published(self, _peer: int, _group: int, message: Published) -> None:
-        self.clients.published(message)
-
     def _supports(self, peer: int, group: int, term: int) -> bool:
         replica = self.replicas.get(group)
         return replica is not None and replica.raft.term == term and replica.raft.leader_id == peer
@@ -562,6 +560,11 @@ class Node:
     def groups(self) -> Sequence[Group]:
         """All groups of the cluster."""
         return self.cluster.groups
+
+    @property
+    def moves(self) -> Sequence[MoveRecord]:
+        """The moves of slots under way."""
+        return self.steering.roster.topology.moves
 
     def reconfigure(self, config: Config) -> None:
         """Put changed settings in force; only live ones may differ."""

@@ -35,3 +35,7 @@ class Publishing:
                 link.send(NO_GROUP, message)
             else:
                 self.missed += 1
+
+    def heard(self, _peer: int, _group: int, message: Published) -> None:
+        """Pass on what a client of a peer has published."""
+        self._node.clients.published(message)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from redraft.base.config import Config
+from redraft.control.slotmoves import MoveRecord
 from redraft.control.topology import Command, Refused
 from redraft.node.heartbeat import Contact
 from redraft.node.seams import Clients
@@ -77,6 +78,11 @@ class Node(Groups, Protocol):
     @property
     def heartbeat(self) -> Contacts:
         """What is known of who is alive."""
+        ...
+
+    @property
+    def moves(self) -> Sequence[MoveRecord]:
+        """The moves of slots under way, as the topology of `cluster.epoch` has them."""
         ...
 
     @property

@@ -32,6 +32,7 @@ from redraft.server.channels import Channels
 from redraft.server.connection import EVENTS, Connection, format_address
 from redraft.server.leaders import Leaders
 from redraft.server.limits import ACCEPTS_PER_TURN, CRON_MS, LEADERS_MS
+from redraft.server.migrations import Migrations
 from redraft.server.port import ClientPort, Port, PrimaryPort, ReplicaPort
 from redraft.transport.messages import Published
 
@@ -50,6 +51,7 @@ class FrontEnd:
         self.started_s = time.time()
         self.again = Again(node)
         self.channels = Channels()
+        self.migrations = Migrations(node)
         self.leaders = Leaders(node)
         bulk_max = self.config.proto_max_bulk_len
         self.client_port = ClientPort(self.leaders, bulk_max)
@@ -218,6 +220,7 @@ class FrontEnd:
         """The node has another map of slots: go by it from now on."""
         self._refresh()
         self.again.map_changed()
+        self.migrations.look()
 
     def _refresh(self) -> None:
         if self.leaders.refresh():

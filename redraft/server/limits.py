@@ -28,6 +28,8 @@ CRON_MS: Final = 1000
 """How often idle and slow clients are looked for."""
 LEADERS_MS: Final = 100
 """How often it is looked who leads what; until then redirections go by what was."""
+ENDED_MOVES_MAX: Final = 64
+"""Moves of slots that have ended and are still shown."""
 AGAIN_MS: Final = 10
 """How soon a group that has refused a command is asked again; later the longer it lasts, up to the next."""
 AGAIN_MS_MAX: Final = 100

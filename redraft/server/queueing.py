@@ -39,7 +39,7 @@ UNQUEUED = frozenset(IDS[name] for name in (b"multi", b"discard", b"watch", b"qu
 """Carried out at once inside a transaction too."""
 REFUSED = frozenset((
     b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe", b"ssubscribe", b"sunsubscribe",
-    b"client|reply", b"cluster|countkeysinslot", b"cluster|getkeysinslot",
+    b"client|reply", b"cluster|countkeysinslot", b"cluster|getkeysinslot", b"cluster|migration",
     b"redraft|cancel-move", b"redraft|digest", b"redraft|move-group", b"redraft|move-slots",
     b"redraft|remove-node",
 ))  # fmt: skip

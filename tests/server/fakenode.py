@@ -12,6 +12,7 @@ from redraft.commands.context import Context
 from redraft.commands.execute import execute_batch
 from redraft.commands.keyspace import Keyspace
 from redraft.control.applier import decode_requests
+from redraft.control.slotmoves import MoveRecord
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused, decode_command
 from redraft.engine.hash import HashEngine
 from redraft.node.heartbeat import Contact
@@ -74,6 +75,7 @@ class FakeNode:
         self.overloaded = False
         self.clients: Clients = NoClients()
         self.publishing = Told()
+        self.moves: tuple[MoveRecord, ...] = ()
         self.held = False
         self.waiting: deque[Request] = deque()
         self.submitted: list[tuple[int, bytes, int, bool]] | None = None

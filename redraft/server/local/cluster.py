@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from redraft.accel.scan import key_slot
 from redraft.server.encode import Status, Text, Value, encode_request
 from redraft.server.local.clusterchange import REFUSED
+from redraft.server.local.migration import migration
 from redraft.server.local.outcome import Handler, Outcome
 from redraft.server.shown import Shown, addresses, own, replica_id
 from redraft.server.words import ReplyError
@@ -243,6 +244,7 @@ SUBCOMMANDS: dict[bytes, Handler] = {
     b"info": _info,
     b"keyslot": _keyslot,
     b"links": _links,
+    b"migration": migration,
     b"myid": _myid,
     b"myshardid": _myshardid,
     b"nodes": _nodes,
