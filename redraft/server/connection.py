@@ -353,13 +353,10 @@ class Connection:
                 return
         if self._pushed:
             self._pushed, replies = [], [*self._pushed, *replies]
-        self._write(replies[0] if len(replies) == 1 else b"".join(replies))
-        if not self.closed:
-            self._take_turn()
-
-    def _write(self, data: bytes) -> None:
-        front, output = self.front, self._output
+        data = replies[0] if len(replies) == 1 else b"".join(replies)
+        front = self.front
         front.bytes_out += len(data)
+        output = self._output
         try:
             output.write(data)
         except OSError as error:
@@ -367,6 +364,9 @@ class Connection:
             return
         if output.waiting:
             front.slow(self, min(output.waiting, len(data)))
+            if self.closed:
+                return
+        self._take_turn()
 
     def push(self, data: bytes) -> None:
         """Send what is no reply: before the next reply, at the latest at the end of this cycle.
@@ -382,8 +382,15 @@ class Connection:
     def send_pushed(self) -> None:
         """Send what was pushed and did not go out with a reply."""
         if self._pushed and not self.closed:
-            pushed, self._pushed = self._pushed, []
-            self._write(b"".join(pushed))
+            data, self._pushed = b"".join(self._pushed), []
+            self.front.bytes_out += len(data)  # from here on as in `answer`, which is too hot for a call
+            try:
+                self._output.write(data)
+            except OSError as error:
+                self._broken(error)
+                return
+            if self._output.waiting:
+                self.front.slow(self, min(self._output.waiting, len(data)))
 
     def _take_turn(self) -> None:
         if self._readable or self._data is not None or self._walk is not None:
