@@ -31,6 +31,7 @@ from redraft.engine.record import (
     EXPIRING,
     STRING,
     collection_id,
+    collection_size,
     deadline_of,
     weight,
     with_id,
@@ -79,8 +80,8 @@ class Follower(Protocol):
     def key(self, slot: int, key: bytes) -> None:
         """A key was deleted."""
 
-    def collection(self, slot: int, number: int) -> None:
-        """All of a collection is new."""
+    def collection(self, slot: int, number: int, size: int) -> None:
+        """All of a collection is new; it has so many members."""
 
     def dropped(self, slot: int, number: int) -> None:
         """A collection is gone."""
@@ -352,7 +353,7 @@ class Keyspace:
                     self.tracker.dropped(slot, number)
                 number = made
             if self.tracker is not None:
-                self.tracker.collection(to_slot, number)
+                self.tracker.collection(to_slot, number, collection_size(record)[0])
         self.put(to_slot, to_key, record)
 
     def copy(self, slot: int, key: bytes, to_slot: int, to_key: bytes) -> None:
@@ -370,7 +371,7 @@ class Keyspace:
                     target.put(name, value)
                 low = found[-1][0] + b"\0"
             if self.tracker is not None:
-                self.tracker.collection(to_slot, made)
+                self.tracker.collection(to_slot, made, collection_size(record)[0])
         self.put(to_slot, to_key, record)
 
     def load_members(self, slot: int, number: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:

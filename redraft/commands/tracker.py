@@ -5,22 +5,22 @@ with a slot, the tracker notes what is written there, and gives it again as oper
 (`redraft.commands.staging`) with the values of when it is asked.  So what both have given, in that order,
 leads to what there is, once the walker is through and the tracker has nothing left.
 
-Of slots that are not followed nothing is noted.  One tracker serves all moves away from a group.
+Of slots that are not followed nothing is noted.  One tracker serves one move: the only one under way from a
+group.  `left` is 0 when, and only when, nothing is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
 from typing import Final
 
 from redraft.commands.keyspace import Journal, Keyspace
 from redraft.commands.staging import Operation
 from redraft.engine.interface import Members
 
-MEMBERS_AT_ONCE: Final = 1024
-"""Members read by one look into a collection; so many are not kept in memory by an engine on disk."""
 NAMES_AT_ONCE: Final = 64
-"""Members that were written, read at once: their values may be large."""
+"""Members that were written, read at once when they are small."""
+COLLECTION_COST: Final = 4
+"""What a look into a collection costs, in keys: on disk it is a search of its own."""
 
 
 class Budget:
@@ -37,10 +37,26 @@ class Budget:
         """Whether no more may be taken."""
         return self.keys <= 0 or self.bytes <= 0
 
-    def take(self, size: int) -> None:
+    def take(self, size: int, keys: int = 1) -> None:
         """One more is taken."""
-        self.keys -= 1
+        self.keys -= keys
         self.bytes -= size
+
+    def end(self) -> None:
+        """It was work enough."""
+        self.keys = 0
+
+
+class _Whole:
+    """A collection all of which is to be given."""
+
+    __slots__ = ("left", "low")
+
+    def __init__(self, left: int) -> None:
+        self.low = b""
+        """From which name on."""
+        self.left = left
+        """About how many members that is."""
 
 
 class _Dirty:
@@ -53,42 +69,38 @@ class _Dirty:
         self.dropped: list[int] = []
         self.keys: dict[bytes, None] = {}
         self.members: dict[int, dict[bytes, None]] = {}
-        self.whole: dict[int, bytes] = {}
-        """Collections all of which is to be given, and from which name on."""
+        self.whole: dict[int, _Whole] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.emptied or self.dropped or self.keys or self.members or self.whole)
 
     def __len__(self) -> int:
-        return (
-            self.emptied
-            + len(self.dropped)
-            + len(self.keys)
-            + len(self.whole)
-            + sum(map(len, self.members.values()))
-        )
+        members = sum(map(len, self.members.values()))
+        whole = sum(whole.left for whole in self.whole.values())
+        return self.emptied + len(self.dropped) + len(self.keys) + members + whole
 
 
 class Tracker:
     """Implements `redraft.commands.keyspace.Follower`."""
 
-    __slots__ = ("_dirty", "_followed", "_keyspace")
+    __slots__ = ("_dirty", "_followed", "_keyspace", "_told", "left")
 
     def __init__(self, keyspace: Keyspace) -> None:
         self._keyspace = keyspace
         self._followed: set[int] = set()
         self._dirty: dict[int, _Dirty] = {}
+        self._told = keyspace.collections_made
+        """Nothing of a collection with a higher id was given so far."""
+        self.left = 0
+        """About how many keys and members there are to be copied again."""
 
     def follow(self, slot: int) -> None:
         """Note what is written in a slot from now on."""
         self._followed.add(slot)
 
-    def leave(self, slots: Iterable[int]) -> None:
-        """Follow these slots no more, and forget what was noted of them."""
-        for slot in slots:
-            self._followed.discard(slot)
-            self._dirty.pop(slot, None)
-
-    def left(self, slots: Container[int]) -> int:
-        """Return about how many operations there would be."""
-        return sum(len(dirty) for slot, dirty in self._dirty.items() if slot in slots)
+    def giving(self) -> None:
+        """Something is read here and now, to be given."""
+        self._told = self._keyspace.collections_made
 
     # ---- what happens ----
 
@@ -97,32 +109,47 @@ class Tracker:
         followed = self._followed
         for place, name, _old in journal:
             if type(place) is int:
-                if place in followed:
-                    self._of(place).keys[name] = None
-            elif place.slot in followed:
-                self._of(place.slot).members.setdefault(place.id, {})[name] = None
+                if place not in followed:
+                    continue
+                names = self._of(place).keys
+            else:
+                if place.slot not in followed:
+                    continue
+                names = self._of(place.slot).members.setdefault(place.id, {})
+            if name not in names:
+                names[name] = None
+                self.left += 1
 
     def key(self, slot: int, key: bytes) -> None:
         """See `Follower.key`."""
         if slot in self._followed:
-            self._of(slot).keys[key] = None
+            keys = self._of(slot).keys
+            self.left += key not in keys
+            keys[key] = None
 
-    def collection(self, slot: int, number: int) -> None:
+    def collection(self, slot: int, number: int, size: int) -> None:
         """See `Follower.collection`."""
         if slot in self._followed:
-            self._of(slot).whole[number] = b""
+            dirty = self._of(slot)
+            self._forget_whole(dirty, number)
+            dirty.whole[number] = _Whole(max(1, size))
+            self.left += max(1, size)
 
     def dropped(self, slot: int, number: int) -> None:
         """See `Follower.dropped`."""
         if slot in self._followed:
             dirty = self._of(slot)
-            dirty.members.pop(number, None)
-            dirty.whole.pop(number, None)
-            dirty.dropped.append(number)
+            self.left -= len(dirty.members.pop(number, ()))
+            self._forget_whole(dirty, number)
+            if number <= self._told:
+                dirty.dropped.append(number)
+                self.left += 1
 
     def emptied(self, slot: int) -> None:
         """See `Follower.emptied`."""
         if slot in self._followed:
+            dirty = self._dirty.get(slot)
+            self.left += 1 - (len(dirty) if dirty is not None else 0)
             self._dirty[slot] = _Dirty(emptied=True)
 
     def _of(self, slot: int) -> _Dirty:
@@ -131,18 +158,26 @@ class Tracker:
             dirty = self._dirty[slot] = _Dirty()
         return dirty
 
+    def _forget_whole(self, dirty: _Dirty, number: int) -> None:
+        whole = dirty.whole.pop(number, None)
+        if whole is not None:
+            self.left -= whole.left
+
     # ---- what is to be copied again ----
 
-    def take(self, slots: Container[int], keys_max: int, bytes_max: int) -> list[Operation]:
-        """Return operations for some of what was noted of slots, and forget it; none: nothing is left."""
+    def take(self, keys_max: int, bytes_max: int) -> list[Operation]:
+        """Return operations for some of what was noted, and forget it.
+
+        At most so many keys and members, of about so many bytes; there may be none although some is left.
+        """
+        self.giving()
         budget = Budget(keys_max, bytes_max)
         operations: list[Operation] = []
-        for slot in [slot for slot in self._dirty if slot in slots]:
-            self._take_of(slot, self._dirty[slot], operations, budget)
-            if not len(self._dirty[slot]):
+        while self._dirty and not budget.spent:
+            slot, dirty = next(iter(self._dirty.items()))
+            self._take_of(slot, dirty, operations, budget)
+            if not dirty:
                 del self._dirty[slot]
-            if budget.spent:
-                break
         return operations
 
     def _take_of(self, slot: int, dirty: _Dirty, operations: list[Operation], budget: Budget) -> None:
@@ -151,9 +186,11 @@ class Tracker:
             dirty.emptied = False
             operations.append(("e", slot))
             budget.take(0)
+            self.left -= 1
         while dirty.dropped and not budget.spent:
             operations.append(("x", slot, dirty.dropped.pop()))
             budget.take(0)
+            self.left -= 1
         engine = self._keyspace.engine
         while dirty.members and not budget.spent:
             number, names = next(iter(dirty.members.items()))
@@ -161,59 +198,64 @@ class Tracker:
             if not names:
                 del dirty.members[number]
         while dirty.whole and not budget.spent:
-            number, low = next(iter(dirty.whole.items()))
-            following = members_from(engine.members(slot, number), low, operations, budget)
-            if following is None:
-                del dirty.whole[number]
-            else:
-                dirty.whole[number] = following
+            number, whole = next(iter(dirty.whole.items()))
+            self._take_whole(engine.members(slot, number), dirty, whole, operations, budget)
         while dirty.keys and not budget.spent:
             key, _ = dirty.keys.popitem()
             record = engine.get(slot, key)
             operations.append(("k", slot, key, record) if record is not None else ("d", slot, key))
             budget.take(len(key) + len(record or b""))
+            self.left -= 1
 
     def _take_members(
         self, members: Members, names: dict[bytes, None], operations: list[Operation], budget: Budget
     ) -> None:
         puts: tuple[list[bytes], list[bytes]] = ([], [])
         gone: list[bytes] = []
+        at_once = 1
         while names and not budget.spent:
-            some = [names.popitem()[0] for _ in range(min(len(names), NAMES_AT_ONCE, budget.keys))]
+            some = [names.popitem()[0] for _ in range(min(len(names), at_once, budget.keys))]
             for name, value in zip(some, members.get_many(some), strict=True):
+                if budget.bytes <= 0:
+                    names[name] = None  # the others were large: another time
+                    continue
                 budget.take(len(name) + len(value or b""))
+                self.left -= 1
                 if value is None:
                     gone.append(name)
                 else:
                     puts[0].append(name)
                     puts[1].append(value)
+            at_once = min(2 * at_once, NAMES_AT_ONCE)
+        budget.take(0, COLLECTION_COST)
         if puts[0]:
             operations.append(("m", members.slot, members.id, *puts))
         if gone:
             operations.append(("r", members.slot, members.id, gone))
 
+    def _take_whole(
+        self, members: Members, dirty: _Dirty, whole: _Whole, operations: list[Operation], budget: Budget
+    ) -> None:
+        given, following = members_from(members, whole.low, operations, budget)
+        if following is None:
+            self._forget_whole(dirty, members.id)
+            return
+        whole.low = following
+        before, whole.left = whole.left, max(1, whole.left - given)
+        self.left -= before - whole.left
+
 
 def members_from(
-    members: Members,
-    low: bytes,
-    operations: list[Operation],
-    budget: Budget,
-    at_once: int = MEMBERS_AT_ONCE,
-) -> bytes | None:
-    """Add an operation for a collection's members from `low` on; return where to go on, None at its end."""
-    names: list[bytes] = []
-    values: list[bytes] = []
-    following: bytes | None = low
-    while following is not None and not budget.spent:
-        found = members.range(following, limit=at_once)
-        following = found[-1][0] + b"\0" if len(found) == at_once else None
-        for name, value in found:
-            names.append(name)
-            values.append(value)
-            budget.take(len(name) + len(value))
-            if budget.spent:
-                following = name + b"\0"
-                break
-    if names:
+    members: Members, low: bytes, operations: list[Operation], budget: Budget
+) -> tuple[int, bytes | None]:
+    """Add an operation for members from `low` on; return how many, and where to go on, None at the end."""
+    found, following = members.piece(low, budget.keys, budget.bytes)
+    for name, value in found:
+        budget.take(len(name) + len(value))
+    budget.take(0, COLLECTION_COST)
+    if found:
+        names, values = zip(*found, strict=True)
         operations.append(("m", members.slot, members.id, names, values))
-    return following
+    if following is not None:
+        budget.end()
+    return len(found), following

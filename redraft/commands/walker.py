@@ -3,28 +3,35 @@
 Every key and member that is there from the walker's beginning to its end is given once at least; of what is
 written meanwhile the tracker knows.  A slot is followed by the tracker from the moment the walker begins with
 it: what was written before the walker finds itself.
+
+No step takes long, whatever there is to read; but the keys of a slot in memory are listed at once, which
+takes 1 ms for each 100,000 of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 from redraft.commands.keyspace import Keyspace
 from redraft.commands.staging import Operation
-from redraft.commands.tracker import MEMBERS_AT_ONCE, Budget, Tracker, members_from
+from redraft.commands.tracker import Budget, Tracker, members_from
 from redraft.engine.hash import HashEngine
-from redraft.engine.interface import POSITION_END, Durable, position
-from redraft.engine.record import collection_id, collection_size
+from redraft.engine.interface import Durable, position
+from redraft.engine.overlay import place
+from redraft.engine.record import collection_id
 
-RECORDS_AT_ONCE: Final = 256
-"""Keys that are read at once from an engine on disk."""
+AHEAD_MIN: Final = 16
+AHEAD_MAX: Final = 500
+"""Keys read at once from an engine on disk; those that are not given in the same step are read again."""
 
 
 class Walker:
     """One walk through the slots of a move."""
 
-    __slots__ = ("_coming", "_going_on", "_keys", "_keyspace", "_position", "_slot", "_slots", "_tracker")
+    __slots__ = (
+        "_ahead", "_coming", "_going_on", "_keys", "_keyspace", "_low", "_slot", "_slots", "_tracker",
+    )  # fmt: skip
 
     def __init__(self, keyspace: Keyspace, tracker: Tracker, slots: Iterable[int]) -> None:
         self._keyspace = keyspace
@@ -34,21 +41,25 @@ class Walker:
         self._slot = -1
         self._keys: list[bytes] = []
         """Of the slot, not looked at yet; an engine in memory tells all at once."""
+        self._low: bytes | None = None
+        """Where to go on in the slot, on an engine on disk."""
         self._coming: list[tuple[bytes, bytes]] = []
-        """Likewise with records, of an engine on disk, in which it goes on at `_position`; for a step."""
-        self._position = POSITION_END
+        """Keys that were read there, with their records, for as long as a step."""
+        self._ahead = AHEAD_MAX
         self._going_on: tuple[bytes, int, bytes] | None = None
         """(key, id, name): a collection that is read, and from which name on."""
 
     @property
     def finished(self) -> bool:
         """Whether all was given."""
-        return not (
-            self._slots or self._keys or self._coming or self._going_on or self._position != POSITION_END
-        )
+        return not (self._slots or self._keys or self._coming or self._going_on or self._low is not None)
 
     def step(self, keys_max: int, bytes_max: int) -> list[Operation]:
-        """Return operations for the next keys and members; there may be none although it is not finished."""
+        """Return operations for the next keys and members; there may be none although it is not finished.
+
+        At most so many keys and members, of about so many bytes.
+        """
+        self._tracker.giving()
         budget = Budget(keys_max, bytes_max)
         operations: list[Operation] = []
         while not budget.spent and not self.finished:
@@ -61,13 +72,12 @@ class Walker:
                 record = self._keyspace.engine.get(self._slot, key)
                 if record is not None:
                     self._give(key, record, operations, budget)
-            elif self._position != POSITION_END:
-                self._read(budget)
+            elif self._low is not None:
+                self._read(self._low, budget)
             else:
                 self._begin(self._slots.pop())
-        if self._coming:  # they may be written before the next step: they are read again then
-            self._position = position(self._coming[-1][0])
-            self._coming = []
+                budget.take(0)
+        self._rest()
         return operations
 
     def _begin(self, slot: int) -> None:
@@ -76,19 +86,30 @@ class Walker:
         engine = self._keyspace.engine
         if not engine.slot_size(slot):
             return
-        if isinstance(engine, HashEngine):
-            self._keys = list(engine.tables[slot] or ())
-        elif engine.on_disk:
-            self._position = 0
+        if isinstance(engine, Durable):
+            self._low = b""
         else:
-            self._keys = [key for key, _ in engine.items(slot)]
+            assert isinstance(engine, HashEngine)
+            self._keys = list(engine.tables[slot] or ())
 
-    def _read(self, budget: Budget) -> None:
-        engine = cast("Durable", self._keyspace.engine)
-        keys_max = min(RECORDS_AT_ONCE, budget.keys)
-        found, self._position = engine.records(self._slot, self._position, keys_max, budget.bytes)
-        found.reverse()
-        self._coming = found
+    def _read(self, low: bytes, budget: Budget) -> None:
+        engine = self._keyspace.engine
+        assert isinstance(engine, Durable)
+        keys_max = min(self._ahead, budget.keys)
+        self._coming, self._low = engine.records(self._slot, low, keys_max, budget.bytes)
+        self._coming.reverse()
+        if not self._coming:
+            budget.end()
+
+    def _rest(self) -> None:
+        """What was read may be written before the next step: it is read again then."""
+        if self._coming:
+            key = self._coming[-1][0]
+            self._low = place(position(key)) + key
+            self._coming = []
+            self._ahead = max(AHEAD_MIN, self._ahead // 2)
+        else:
+            self._ahead = min(AHEAD_MAX, 2 * self._ahead)
 
     def _give(self, key: bytes, record: bytes, operations: list[Operation], budget: Budget) -> None:
         operations.append(("k", self._slot, key, record))
@@ -106,9 +127,6 @@ class Walker:
         record = engine.get(self._slot, key)
         if record is None or collection_id(record) != number:
             return
-        size, members_bytes = collection_size(record)
-        each = members_bytes // max(size, 1) + 1
-        at_once = max(1, min(MEMBERS_AT_ONCE, budget.bytes // each + 1))
-        following = members_from(engine.members(self._slot, number), low, operations, budget, at_once)
+        _, following = members_from(engine.members(self._slot, number), low, operations, budget)
         if following is not None:
             self._going_on = key, number, following

@@ -66,6 +66,15 @@ class Members(Protocol):
         With `reverse` from the other end.  `offset` leaves out the first ones, `limit` is how many at most.
         """
 
+    def piece(
+        self, low: bytes, names_max: int, bytes_max: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Return names from `low` on and their values, in order, and where to go on; None: that was all.
+
+        For those who read all, once, while it goes on being written: nothing is kept in memory for it, and no
+        call takes long.  So many names at most, of about so many bytes; there may be none although more come.
+        """
+
     def count(self, low: bytes = b"", high: bytes | None = None) -> int:
         """Return how many names there are from `low` up to, not including, `high`."""
 
@@ -215,12 +224,9 @@ class Durable(Engine, Protocol):
         """Whether a checkpoint is on its way."""
 
     def records(
-        self, slot: int, start: int, keys_max: int, bytes_max: int
-    ) -> tuple[list[tuple[bytes, bytes]], int]:
-        """Do what `scan` does, and give the records, too: for those who read all, once.
-
-        At least one, and up to about `keys_max` with `bytes_max` bytes, unless the slot ends before.
-        """
+        self, slot: int, low: bytes, keys_max: int, bytes_max: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Do what `Members.piece` does, with keys of a slot and their records: `low` is b"" at first."""
 
     def freeze(self, checkpoint: bytes) -> None:
         """Begin a checkpoint of what is applied now."""

@@ -69,6 +69,20 @@ class MemoryMembers(OrderedMap[bytes]):
         values = self.values
         return [(name, values[name]) for name in self.names(low, high, offset, limit, reverse=reverse)]
 
+    def piece(
+        self, low: bytes, names_max: int, bytes_max: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """See `Members.piece`."""
+        values = self.values
+        found: list[tuple[bytes, bytes]] = []
+        for name in self.some_names(low, names_max + 1):
+            if len(found) == names_max or bytes_max <= 0:
+                return found, name
+            value = values[name]
+            found.append((name, value))
+            bytes_max -= len(name) + len(value)
+        return found, None
+
     def count(self, low: bytes = b"", high: bytes | None = None) -> int:
         """See `Members.count`."""
         return self.count_names(low, high)

@@ -72,6 +72,12 @@ class OrderedMap(Generic[Value]):
             end = end if limit is None else min(end, first + limit)
         return list(order.islice(first, end, reverse=reverse)) if first < end else []
 
+    def some_names(self, low: bytes, limit: int) -> list[bytes]:
+        """Return up to `limit` names from `low` on, without an order that is kept from now on."""
+        if self._order is not None:
+            return list(islice(self._order.irange(low), limit))
+        return sorted(name for name in self.values if name >= low)[:limit]
+
     def walk(self, low: bytes, high: bytes | None, *, reverse: bool) -> Iterator[bytes]:
         """Yield the same names one by one; the map must not change meanwhile."""
         names: Iterator[bytes] = self.order.irange(low, high, inclusive=(True, False), reverse=reverse)

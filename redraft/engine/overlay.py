@@ -64,6 +64,15 @@ class Written:
             order.update(self._named(islice(reversed(self.values), len(self.values) - len(order))))
         return order
 
+    def put_in_order(self, most: int) -> bool:
+        """Do some of what the next walk would do first; True when nothing is left of it."""
+        order = self._order
+        if order is None:
+            order = self._order = SortedList()
+        known = len(order)
+        order.update(self._named(islice(self.values, known, known + most)))
+        return len(order) == len(self.values)
+
     def _named(self, names: Any) -> Any:
         return [place(crc32(key)) + key for key in names] if self._cut else names
 

@@ -125,6 +125,10 @@ class StoredMembers:
         end = offset + limit if limit is not None else None
         return list(islice(self._engine.walk(self._prefix, low, high, reverse=reverse), offset, end))
 
+    def piece(self, low: bytes, names_max: int, bytes_max: int) -> tuple[Rows, bytes | None]:
+        """See `Members.piece`."""
+        return self._engine.piece(self._prefix, low, names_max, bytes_max)
+
     def count(self, low: bytes = b"", high: bytes | None = None) -> int:
         """See `Members.count`."""
         if high is not None and high <= low:

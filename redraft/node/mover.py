@@ -200,7 +200,7 @@ class Mover:
             if not self._walker.finished:
                 return False
             self._phase, self._copied_ms = Phase.CATCH_UP, now_ms
-        left = self._tracker.left(self._slots)
+        left = self._tracker.left
         mean = self._sent_bytes / max(1, self._sent_pieces)
         patience = 1 << min(int((now_ms - self._copied_ms) / PATIENCE_MS), 20)
         return (
@@ -284,19 +284,19 @@ class Mover:
     def _pending(self) -> bool:
         if self._walker is None or self._tracker is None:
             return False
-        return not self._walker.finished or self._tracker.left(self._slots) > 0
+        return not self._walker.finished or self._tracker.left > 0
 
     def send(self) -> int:
         """Send the next import; returns what it costs, in bytes."""
         assert self._tracker is not None
         assert self._walker is not None
         if self._walker.finished:
-            operations = self._tracker.take(self._slots, SLICE_KEYS, CHUNK_BYTES)
+            operations = self._tracker.take(SLICE_KEYS, CHUNK_BYTES)
         else:
             operations = self._walker.step(SLICE_KEYS, CHUNK_BYTES)
             self._copied += sum(operation[0] == "k" for operation in operations)
-        if not operations:
-            return KEY_COST_BYTES
+        if not operations:  # it may have taken as long as others
+            return SLICE_KEYS * KEY_COST_BYTES
         pieces = sum(map(_pieces, operations))
         self._sent_pieces += pieces
         return self._import(operations, _nothing) + pieces * KEY_COST_BYTES
@@ -367,7 +367,7 @@ class Mover:
             "attempt": self._attempt,
             "keys": self._copied,
             "keys_to_do": to_do,
-            "changed": tracker.left(self._slots) if tracker is not None else 0,
+            "changed": tracker.left if tracker is not None else 0,
             "bytes": self._sent_bytes,
             "bytes_per_s": round(self._sent_bytes / seconds),
             "remaining_s": round(seconds * (to_do - self._copied) / self._copied, 1)

@@ -1,4 +1,4 @@
-"""A group of some replicas on engines of several kinds, without Raft: one log, and who has applied how much."""
+"""A group of replicas on engines of several kinds, without Raft: one log, and who has applied how much."""
 
 from __future__ import annotations
 
@@ -171,7 +171,6 @@ class ReplicatedGroup:
             for item in decoder.feed(b"".join(making.step(self._rng.choice((1, 100)), 1 << 20))):
                 loading.take(item)
             if self._rng.random() < 0.2:
-                self.clock_ms += 1
                 self.entry([[b"DBSIZE"]])
         making.close()
         copy.keyspace.engine.settle()

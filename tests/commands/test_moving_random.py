@@ -96,10 +96,10 @@ class Mover:
             self._again()
         elif not self._frozen:
             self._copy(rng.choice((1, 3, 50)), rng.choice((1, 200, 10_000)))
-            if self._walker.finished and (self._tracker.left(self.slots) < 4 or rng.random() < 0.3):
+            if self._walker.finished and (self._tracker.left < 4 or rng.random() < 0.3):
                 self._freeze()
-        elif operations := self._tracker.take(self.slots, rng.choice((1, 50)), 10_000):
-            self._import(operations)
+        elif self._tracker.left:
+            self._import(self._tracker.take(rng.choice((1, 50)), 10_000))
         else:
             self._decide()
 
@@ -133,7 +133,7 @@ class Mover:
 
     def _copy(self, keys_max: int, bytes_max: int) -> None:
         if self._walker.finished or self._rng.random() < 0.3:
-            operations = self._tracker.take(self.slots, keys_max, bytes_max)
+            operations = self._tracker.take(keys_max, bytes_max)
         else:
             operations = self._walker.step(keys_max, bytes_max)
         if operations:
