@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -60,6 +60,9 @@ class ReplicatedGroup:
         self._replies: dict[int, list[bytes]] = {}
         """By entry: what all replicas have to answer."""
         self.clock_ms = 0
+        self._is_busy = False
+        """Whether a replica is being made."""
+        self._kinds = kinds_of
         self.replicas = [self._new(kind) for kind in kinds_of]
 
     @property
@@ -92,27 +95,34 @@ class ReplicatedGroup:
         return self.replicas[0].applier.read(data, [(len(requests), 2)], self.clock_ms)
 
     def elect(self) -> None:
-        """Another replica leads."""
+        """Another replica leads, unless one is being made."""
+        if self._is_busy:
+            return
         self.keyspace.tracker = None
         self.replicas.append(self.replicas.pop(0))
         self._catch_up(self.replicas[0])
 
-    def disturb(self) -> None:
-        """Something happens at a replica: it gets on, writes a checkpoint, restarts, gets a snapshot."""
+    def disturb(self, meanwhile: Callable[[], None]) -> None:
+        """Something happens at a replica: it gets on, writes a checkpoint, restarts, gets a snapshot.
+
+        `meanwhile` is called while the snapshot is made.
+        """
+        if self._is_busy:
+            return
         at = self._rng.randrange(len(self.replicas))
         replica = self.replicas[at]
         what = self._rng.random()
-        if what < 0.5:
+        if what < 0.4:
             self._catch_up(replica)
-        elif what < 0.7:
+        elif what < 0.6:
             replica.checkpoint()
             engine = replica.keyspace.engine
             if isinstance(engine, StoredEngine) and self._rng.random() < 0.5:
                 engine.clean()
-        elif what < 0.8:
+        elif what < 0.75:
             self._restart(at)
         elif at:
-            self._replace(at)
+            self._replace(at, meanwhile)
 
     def digests(self) -> list[str]:
         """Of all replicas, as of now."""
@@ -159,19 +169,21 @@ class ReplicatedGroup:
             self.replicas[at] = replica = self._new(replica.kind)
         self._catch_up(replica)
 
-    def _replace(self, at: int) -> None:
+    def _replace(self, at: int, meanwhile: Callable[[], None]) -> None:
         """Load the leader's state, by a snapshot, while it goes on or not."""
         source = self.replicas[0]
         source.checkpoint()
         before = self.replicas.pop(at)
         before.keyspace.engine.close()
-        copy = self._new(self._rng.choice(["hash", before.kind]))
+        copy = self._new(self._rng.choice(self._kinds))
+        self._is_busy = True
         making, decoder, loading = Making(source.applier, 1, 1, b""), Decoder(), Loading(copy.applier)
         while not making.finished:
             for item in decoder.feed(b"".join(making.step(self._rng.choice((1, 100)), 1 << 20))):
                 loading.take(item)
-            if self._rng.random() < 0.2:
-                self.entry([[b"DBSIZE"]])
+            if self._rng.random() < 0.3:
+                meanwhile()
+        self._is_busy = False
         making.close()
         copy.keyspace.engine.settle()
         self.replicas.insert(at, copy)

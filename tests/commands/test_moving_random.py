@@ -1,17 +1,19 @@
 """Slots that move back and forth under random commands, with everything that can get in between.
 
-Two groups of two replicas each, on engines of all kinds; commands of all types on few keys with deadlines; a
-mover that copies in small steps, is replaced in the middle, freezes, and is accepted or refused; requests of
-movers that were replaced arrive late; replicas restart and get snapshots.  A third group that owns all and takes
-part in nothing carries out the same commands: replies and, in the end, keys, records and members have to be the
-same.  MOVE_TEST_RUNS: how many runs for each kind of engine; MOVE_TEST_SEED: of the first.
+Two groups of two replicas each, on engines of all kinds; commands of all types on few keys with deadlines,
+and on large collections; movers in both directions that copy in small steps, are replaced in the middle,
+freeze, and are accepted or refused; requests of movers that were replaced arrive late; replicas restart and
+get snapshots.  A third group that owns all and takes part in nothing carries out the same commands: replies
+and, in the end, keys, records and members have to be the same.
+
+MOVE_TEST_RUNS: how many runs for each kind of engine; MOVE_TEST_SEED: of the first.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,16 +38,24 @@ KEYS_MAX = 5
 NAMES = [b"m%d" % number for number in range(40)]
 
 ON_A_KEY = """
-SET k v|SET k v PX t|SET k n|INCR k|APPEND k v|SETRANGE k 3 v|GETDEL k|PEXPIRE k t|PERSIST k|DEL k|GET k|SETBIT k 9 1
-HSET k m v|HSET k m v m v m v|HDEL k m m|HINCRBY k m 2|HGETALL k|RPUSH k v v v|LPUSH k v|LPOP k|RPOP k 2|LINSERT k AFTER v v
-LSET k 0 v|LTRIM k 1 -2|LREM k 1 v|LRANGE k 0 -1|SADD k m m m|SREM k m|SPOP k|SPOP k 2|SCARD k|ZADD k n m n m|ZREM k m
-ZINCRBY k 1.5 m|ZPOPMIN k|ZREMRANGEBYRANK k 0 0|ZRANGE k 0 -1|XADD k * m v|XADD k * m v m v|XTRIM k MAXLEN 3
-XGROUP CREATE k g 0 MKSTREAM|XREADGROUP GROUP g c COUNT 2 STREAMS k >|XACK k g 1-1|XRANGE k - +|PFADD k m m|TYPE k
+SET k v|SET k v PX t|SET k n|INCR k|APPEND k v|SETRANGE k 3 v|GETDEL k|GETEX k PX t|PEXPIRE k t|PERSIST k
+DEL k|GET k|SETBIT k 9 1|HSET k m v|HSET k m v m v m v|HDEL k m m|HINCRBY k m 2|HGETALL k|RPUSH k v v v
+LPUSH k v|LPOP k|RPOP k 2|LINSERT k AFTER v v|LSET k 0 v|LTRIM k 1 -2|LREM k 1 v|LRANGE k 0 -1|SADD k m m m
+SREM k m|SPOP k|SPOP k 2|SCARD k|ZADD k n m n m|ZREM k m|ZINCRBY k 1.5 m|ZPOPMIN k|ZREMRANGEBYRANK k 0 0
+ZRANGE k 0 -1|GEOADD k 13.4 52.5 m|XADD k * m v|XADD k * m v m v|XTRIM k MAXLEN 3
+XGROUP CREATE k g 0 MKSTREAM|XREADGROUP GROUP g c COUNT 2 STREAMS k >|XACK k g 1-1
+XAUTOCLAIM k g d 0 0 COUNT 1|XGROUP DESTROY k g|XRANGE k - +|XSETID k 9999999999999-1|PFADD k m m|TYPE k
 OBJECT ENCODING k|PTTL k|DUMP k|HRANDFIELD k 2|SRANDMEMBER k
 """
+LARGE = """
+RPUSH k M|SADD k M|HSET k MM|ZADD k NM|LTRIM k 5 -5|LPOP k 400|LREM k 0 m|SPOP k 300|ZREMRANGEBYRANK k 3 -9
+ZPOPMAX k 200|DEL k|RENAME k k|COPY k k REPLACE|SET k L|APPEND k L|SMEMBERS k|DUMP k|UNLINK k
+"""
 ON_TWO = """
-RENAME k k|RENAME k k|COPY k k REPLACE|SMOVE k k m|SINTERSTORE k k k|SUNIONSTORE k k k|ZUNIONSTORE k 2 k k|LMOVE k k LEFT RIGHT
-MSET k v k v|MGET k k|DEL k k|BITOP OR k k k|SORT k STORE k ALPHA|PFMERGE k k|SDIFF k k
+RENAME k k|RENAME k k|RENAMENX k k|COPY k k REPLACE|SMOVE k k m|SINTERSTORE k k k|SUNIONSTORE k k k
+ZUNIONSTORE k 2 k k|ZRANGESTORE k k 0 5|LMOVE k k LEFT RIGHT|LMPOP 2 k k LEFT COUNT 2|ZMPOP 2 k k MIN
+MSET k v k v|MSETNX k v k v|MGET k k|DEL k k|BITOP OR k k k|SORT k STORE k ALPHA|PFMERGE k k|SDIFF k k
+GEOSEARCHSTORE k k FROMLONLAT 13 52 BYRADIUS 500 km
 """
 
 
@@ -54,23 +64,49 @@ def templates(text: str) -> list[list[bytes]]:
     return [line.split() for line in text.encode().replace(b"\n", b"|").split(b"|") if line]
 
 
-ONE, TWO = templates(ON_A_KEY), templates(ON_TWO)
+ONE, TWO, MANY = templates(ON_A_KEY), templates(ON_TWO), templates(LARGE)
 
 
-def generated(rng: random.Random, tags: Sequence[bytes]) -> list[bytes]:
-    """A random request on keys of one of these tags, or of two."""
-    if rng.random() < 0.15:
-        template, some = rng.choice(TWO), rng.choices(tags, k=2 if rng.random() < 0.3 else 1)
+def generated(rng: random.Random, tags: Sequence[bytes], large: float) -> list[bytes]:
+    """A random request on keys of one of these tags, or of two; that many of all are on large collections."""
+    what = rng.random()
+    some = [rng.choice(tags)]
+    if what < large:
+        template = rng.choice(MANY)
+    elif what < large + 0.15:
+        template = rng.choice(TWO)
+        some = rng.choices(tags, k=2) if rng.random() < 0.3 else some
     else:
-        template, some = rng.choice(ONE), [rng.choice(tags)]
-    fill = {
-        b"k": lambda: rng.choice(some) + b"%d" % rng.randrange(KEYS_MAX),
-        b"m": lambda: rng.choice(NAMES),
-        b"n": lambda: b"%d" % rng.randrange(-9, 99),
-        b"t": lambda: b"%d" % rng.choice((1, 5, 30, 200, 5000)),
-        b"v": lambda: rng.choice((b"", b"x", b"7", rng.randbytes(rng.choice((3, 80, 300))))),
-    }
-    return [template[0], *(fill[word]() if word in fill else word for word in template[1:])]
+        template = rng.choice(ONE)
+    return [template[0], *(each for word in template[1:] for each in _filled(rng, word, some))]
+
+
+def _filled(rng: random.Random, word: bytes, tags: Sequence[bytes]) -> list[bytes]:
+    """What stands in the place of a template's word."""
+    many = [b"%d" % number for number in range(rng.choice((60, 600, 1500)))] if word in MANIFOLD else []
+    if word == b"k":
+        return [rng.choice(tags) + b"%d" % rng.randrange(KEYS_MAX)]
+    if word == b"m":
+        return [rng.choice(NAMES)]
+    if word == b"n":
+        return [b"%d" % rng.randrange(-9, 99)]
+    if word == b"t":
+        return [b"%d" % rng.choice((1, 5, 30, 200, 5000))]
+    if word == b"v":
+        return [rng.choice((b"", b"x", b"7", rng.randbytes(rng.choice((3, 80, 300)))))]
+    if word == b"L":
+        return [bytes(rng.choice((20_000, 70_000)))]
+    if word in MANIFOLD:
+        return [each for name in many for each in MANIFOLD[word](name)]
+    return [word]
+
+
+MANIFOLD: dict[bytes, Callable[[bytes], list[bytes]]] = {
+    b"M": lambda name: [name],
+    b"MM": lambda name: [name, b"v" * (len(name) ** 2)],
+    b"NM": lambda name: [name[::-1], name],
+}
+"""What makes words for many members."""
 
 
 class Mover:
@@ -92,14 +128,16 @@ class Mover:
     def step(self) -> None:
         """Do the next thing."""
         rng = self._rng
-        if rng.random() < 0.04:
+        if self._keyspace is not self.source.keyspace:
+            self._begin()  # another leads
+        elif rng.random() < 0.04:
             self._again()
         elif not self._frozen:
-            self._copy(rng.choice((1, 3, 50)), rng.choice((1, 200, 10_000)))
+            self._copy(rng.choice((1, 3, 50, 500)), rng.choice((1, 200, 10_000)))
             if self._walker.finished and (self._tracker.left < 4 or rng.random() < 0.3):
                 self._freeze()
         elif self._tracker.left:
-            self._import(self._tracker.take(rng.choice((1, 50)), 10_000))
+            self._import(self._tracker.take(rng.choice((1, 50, 500)), 10_000))
         else:
             self._decide()
 
@@ -127,7 +165,7 @@ class Mover:
         assert self._run.ask(self.source, [b"BEGIN", b"%d" % self.move, *arguments]) == OK
         if self._attempt == 1:
             assert self._run.ask(self.target, self._importing([], 1)) == OK
-        keyspace = self.source.keyspace
+        self._keyspace = keyspace = self.source.keyspace
         keyspace.tracker = self._tracker = Tracker(keyspace)
         self._walker = Walker(keyspace, self._tracker, self.slots)
 
@@ -200,8 +238,10 @@ class Run:
         self.single = ReplicatedGroup(range(SLOTS), ["hash"], path / "3", rng)
         self.late: list[tuple[ReplicatedGroup, list[bytes]]] = []
         self.clock_ms = 1_700_000_000_000
-        self.moves = self.accepted = self.executed = 0
-        self._mover: Mover | None = None
+        self.moves = self.executed = 0
+        self._large = rng.choice((0.0, 0.0, 0.05, 0.2))
+        self._movers: list[Mover] = []
+        """One for each source at most."""
 
     def ask(self, group: ReplicatedGroup, step: list[bytes]) -> bytes:
         """Carry out a mover's request."""
@@ -229,13 +269,18 @@ class Run:
                 group, step = self.late.pop(self.rng.randrange(len(self.late)))
                 self.ask(group, step)
             elif what < 0.95:
-                self.rng.choice(self.groups).disturb()
+                self.rng.choice(self.groups).disturb(self._meanwhile)
             elif what < 0.96:
                 self._flush()
             else:
                 self.rng.choice(self.groups).expire()
-        while self._mover is not None and not self._mover.done:
-            self._mover.step()
+        for mover in self._movers:
+            while not mover.done:
+                mover.step()
+
+    def _meanwhile(self) -> None:
+        """What goes on while a replica gets a snapshot."""
+        self.rng.choice((self._request, self._request, self._move, self._flush))()
 
     def _tick(self) -> None:
         self.clock_ms += self.rng.choice((0, 1, 1, 3))
@@ -243,22 +288,23 @@ class Run:
             group.clock_ms = max(group.clock_ms, self.clock_ms)
 
     def _move(self) -> None:
-        if self._mover is None or self._mover.done:
+        self._movers = [mover for mover in self._movers if not mover.done]
+        if len(self._movers) == 2 or (self._movers and self.rng.random() < 0.9):
+            self.rng.choice(self._movers).step()
+            return
+        source, target = self.rng.sample(self.groups, 2)
+        busy = {slot for mover in self._movers for slot in mover.slots}
+        owned = [slot for slot in PLACES if slot in source.keyspace.slots and slot not in busy]
+        if owned and all(mover.source is not source for mover in self._movers):
             self.moves += 1
-            source, target = self.rng.sample(self.groups, 2)
-            owned = [slot for slot in PLACES if slot in source.keyspace.slots]
-            if not owned:
-                return
             chosen = sorted(self.rng.sample(owned, self.rng.randint(1, len(owned))))
-            self._mover = Mover(self.moves, source, target, chosen, self)
-        else:
-            self._mover.step()
+            self._movers.append(Mover(self.moves, source, target, chosen, self))
 
     def _request(self) -> None:
         """One of all connections' requests; or several of two connections."""
         rng = self.rng
         if rng.random() < 0.6:
-            connections = [[generated(rng, TAGS)]]
+            connections = [[generated(rng, TAGS, self._large)]]
         else:
             connections = [[self._plain() for _ in range(rng.randint(1, 6))] for _ in range(2)]
         if rng.random() < 0.15:
@@ -270,7 +316,7 @@ class Run:
     def _plain(self) -> list[bytes]:
         """A request that does not depend on chance."""
         while True:
-            words = generated(self.rng, TAGS)
+            words = generated(self.rng, TAGS, self._large)
             if words[0] not in {b"SPOP", b"SRANDMEMBER", b"HRANDFIELD"}:
                 return words
 
