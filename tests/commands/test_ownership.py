@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from redraft.accel.scan import key_slot
 from redraft.commands.moving import Status
 from redraft.commands.ownership import CLOSED_KEPT, Ownership, format_slots, parse_slots
 from redraft.commands.reply import OK, REFUSED
+from redraft.engine import kinds
+from redraft.engine.hash import HashEngine
+from redraft.engine.interface import Engine
 from redraft.engine.record import expiring, string_body
+from redraft.engine.stored import StoredEngine
 from redraft.topology.slots import SLOTS
 from tests.commands.executors import check_counts
 from tests.commands.moves import NOW_MS, Group
@@ -32,6 +39,16 @@ def source() -> Group:
 def target() -> Group:
     """A group that owns no slots but B."""
     return Group([B])
+
+
+@pytest.fixture(params=["hash", *kinds.STORES])
+def stored_target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Group]:
+    """Likewise, on an engine of each kind."""
+    engine: Engine = HashEngine()
+    if request.param != "hash":
+        engine = StoredEngine(kinds.opener(request.param)(tmp_path))
+    yield Group([B], engine)
+    engine.close()
 
 
 def unfit(reply: bytes) -> bool:
@@ -220,6 +237,23 @@ def test_refuse_drops_what_has_come(target: Group) -> None:
     assert target.move("REFUSE", 8) == NOT_ACCEPTED, "of which nothing has come"
     assert target.imports(8, [A], 1, 1) == DECIDED
     assert target.imports(9, [A], 1, 1) == OK, "another move of the same slots"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_members_that_came_without_their_key_go_too(stored_target: Group, *, refused: bool) -> None:
+    """Of a wiped attempt, or a refused move; the same collection may come again, with other members."""
+    target = stored_target
+    target.imports(7, [A], 1, 1, ["m", A, 5, [b"m", b"n"], [b"1", b"2"]])
+    engine = target.keyspace.engine
+    if isinstance(engine, StoredEngine):
+        engine.freeze(b"")
+        engine.write_frozen()
+        engine.thaw()
+    if refused:
+        assert target.move("REFUSE", 7) == NOT_ACCEPTED
+    move, attempt = (8, 1) if refused else (7, 2)
+    assert target.imports(move, [A], attempt, 1, ["m", A, 5, [b"n"], [b"3"]]) == OK
+    assert target.keyspace.engine.members(A, 5).range() == [(b"n", b"3")]
 
 
 def test_new_attempt_begins_anew(target: Group) -> None:

@@ -266,3 +266,31 @@ def test_what_is_taken_back_is_not_noted(group: Group) -> None:
     assert group.ask("LSET {a}list 5 y").startswith(b"-ERR")
     assert group.ask("INCR {a}list").startswith(b"-WRONGTYPE")
     assert not tracker.left
+
+
+def test_what_was_given_in_between_is_told_of_when_it_is_gone(group: Group) -> None:
+    """By the walker, or by the tracker, after it was made."""
+    group.entry([[b"SET", b"{a}1", b"v"]])
+    tracker, walker = begin(group, A)
+    group.entry([[b"RPUSH", b"{a}list", b"x"]])
+    steps(walker, 10, 1000)
+    group.ask("DEL {a}list")
+    assert sorted(tracker.take(10, 1000)) == [("d", A, b"{a}list"), ("x", A, 1)]
+
+
+def test_collection_in_the_place_of_another_is_not_taken_for_it(group: Group) -> None:
+    """A walk in the midst of a collection, while its key becomes another one, or none."""
+    for replaced in (True, False):
+        group.entry([[b"SADD", b"{a}set", *(b"%d" % n for n in range(100))]])
+        settle(group)
+        tracker, walker = begin(group, A)
+        walker.step(20, 1000)
+        group.ask("DEL {a}set")
+        if replaced:
+            group.ask("SADD {a}set x")
+        assert copied(steps(walker, 1000, 100_000))[2] == 0
+        while tracker.left:
+            tracker.take(100, 1000)
+        group.ask("DEL {a}set")
+        engine = group.keyspace.engine
+        assert not isinstance(engine, HashEngine) or not engine.collections[A]
