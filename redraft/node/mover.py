@@ -96,8 +96,8 @@ class Mover:
     __slots__ = (
         "_accepted", "_asking", "_attempt", "_began_ms", "_came", "_clock_ms", "_closed", "_copied",
         "_copied_ms", "_frozen_ms", "_let_go", "_next_ms", "_node", "_numbers", "_phase", "_retry_ms",
-        "_sent_bytes", "_sent_pieces", "_slots", "_term", "_to_do", "_tracker", "_unanswered", "_walker", "_words", "move",
-        "replica",
+        "_sent_bytes", "_sent_pieces", "_slots", "_term", "_to_do", "_tracker", "_unanswered", "_walker",
+        "_words", "move", "replica",
     )  # fmt: skip
 
     def __init__(self, node: Node, move: MoveRecord, replica: Replica) -> None:
