@@ -1,0 +1,80 @@
+"""What the controller may decide: kinds of decisions, the actions they consist of, each with its reason.
+
+Must not know how a decision is come by, or carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from redraft.control.facts import SlotRanges
+from redraft.control.topology import Place
+
+
+class Kind(StrEnum):
+    """Why something is done; each kind can be switched off.  In the order of what comes first."""
+
+    RESTORE = "restore"
+    """A replica of a node that is dead for good, or one too few, is made anew elsewhere."""
+    DRAIN = "drain"
+    """A node is emptied because an operator wants it."""
+    REPLICAS = "replicas"
+    """Nodes hold unequal numbers of replicas."""
+    LEADERS = "leaders"
+    """Nodes are the preferred leader of unequal numbers of groups."""
+    SLOTS = "slots"
+    """Groups differ in what they hold or in what they are asked for."""
+    SPLIT = "split"
+    """A group is too large, or asked too much, for one leader."""
+
+
+class MoveSlots(NamedTuple):
+    """Have slots of `source` served by `target`."""
+
+    slots: SlotRanges
+    source: int
+    target: int
+
+
+class CancelMove(NamedTuple):
+    """Give up a move of slots, unless the target has accepted it."""
+
+    move_id: int
+
+
+class Split(NamedTuple):
+    """Make a new group on `voters`, the preferred leader first, and move these slots of `group_id` to it."""
+
+    group_id: int
+    slots: SlotRanges
+    voters: tuple[int, ...]
+
+
+Action = Place | MoveSlots | CancelMove | Split
+
+
+class Decision(NamedTuple):
+    """One action and the sentence for the log that says why, with the figures."""
+
+    kind: Kind
+    action: Action
+    reason: str
+
+
+class Found(NamedTuple):
+    """What looking for one kind of thing to do has found."""
+
+    decisions: Sequence[Decision] = ()
+    held: Sequence[str] = ()
+    """What is put off, and why."""
+    urgent: bool = False
+    """Nothing else is to be begun before what is put off."""
+
+
+class Plan(NamedTuple):
+    """What to do now, and what is put off and why (for the log and for `redraft` to show)."""
+
+    decisions: tuple[Decision, ...] = ()
+    held: tuple[str, ...] = ()
