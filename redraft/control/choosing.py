@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from redraft.control.facts import GroupFacts, SlotRanges
+from redraft.control.facts import GroupFacts
+from redraft.control.slotmoves import Ranges
 from redraft.control.thresholds import Thresholds
 from redraft.topology.slots import ranges_of
 
@@ -26,7 +27,7 @@ Weight = tuple[float, float, float]
 class Choice(NamedTuple):
     """Slots, and what goes with them."""
 
-    slots: SlotRanges
+    slots: Ranges
     weight: Weight
 
 
@@ -38,7 +39,7 @@ class _Stretch(NamedTuple):
     each: Weight
 
 
-def slot_count(slots: SlotRanges) -> int:
+def slot_count(slots: Ranges) -> int:
     """How many slots these ranges are."""
     return sum(last - first + 1 for first, last in slots)
 
@@ -49,7 +50,7 @@ def weight_of(facts: GroupFacts) -> Weight:
 
 
 def choose_slots(
-    owned: SlotRanges, facts: GroupFacts, measure: int, amount: float, caps: Weight, slots_max: int
+    owned: Ranges, facts: GroupFacts, measure: int, amount: float, caps: Weight, slots_max: int
 ) -> Choice:
     """Slots that together hold nearly `amount` of a measure, and no more than `caps` of each.
 
@@ -76,7 +77,7 @@ def choose_slots(
 
 
 def portion(
-    owned: SlotRanges, facts: GroupFacts, measure: int, amount: float, caps: Weight, limits: Thresholds
+    owned: Ranges, facts: GroupFacts, measure: int, amount: float, caps: Weight, limits: Thresholds
 ) -> Choice:
     """As `choose_slots`, and as much as one move may take; that is one slot at least, however large it is."""
     small = (min(caps[BYTES], limits.bytes_per_move_max), caps[1], caps[2])
@@ -84,7 +85,7 @@ def portion(
     return choice if choice.slots else choose_slots(owned, facts, measure, amount, caps, 1)
 
 
-def smallest(owned: SlotRanges, facts: GroupFacts, measure: int) -> float:
+def smallest(owned: Ranges, facts: GroupFacts, measure: int) -> float:
     """The least that a group can give of a measure, one slot; infinite where it can't part with any."""
     if slot_count(owned) < 2:
         return float("inf")
@@ -92,7 +93,7 @@ def smallest(owned: SlotRanges, facts: GroupFacts, measure: int) -> float:
     return min(some, default=float("inf"))
 
 
-def _stretches(owned: SlotRanges, facts: GroupFacts) -> Sequence[_Stretch]:
+def _stretches(owned: Ranges, facts: GroupFacts) -> Sequence[_Stretch]:
     if not facts.ranges:
         slots = slot_count(owned) or 1
         each = (facts.bytes / slots, facts.requests / slots, facts.keys / slots)

@@ -15,17 +15,12 @@ import msgspec
 
 from redraft.control.topology import Topology
 
-SlotRanges = tuple[tuple[int, int], ...]
-"""Inclusive ranges of slots, ascending."""
-
 
 class NodeFacts(msgspec.Struct, frozen=True):
     """One member: for how long it has not answered (0: it does), and how it fares."""
 
     node_id: int
     dead_ms: float = 0.0
-    draining: bool = False
-    """An operator wants it to hold no replica; it stays a member."""
     cpu: float = 0.0
     """The share of its core that is in use, 0 to 1, over some seconds."""
     memory_full: bool = False
@@ -59,20 +54,9 @@ class GroupFacts(msgspec.Struct, frozen=True):
     """Raft's present voters of the group (of both halves while joint), () when unknown."""
 
 
-class SlotMove(msgspec.Struct, frozen=True):
-    """Slots on their way from one group to another."""
-
-    move_id: int
-    slots: SlotRanges
-    source: int
-    target: int
-    cancelled: bool = False
-
-
 class Facts(msgspec.Struct, frozen=True):
-    """The snapshot; `nodes` and `groups` by id."""
+    """The snapshot; `nodes` and `groups` by id.  Who is drained, and what is moving, the topology says."""
 
     topology: Topology
     nodes: Mapping[int, NodeFacts]
     groups: Mapping[int, GroupFacts]
-    moves: tuple[SlotMove, ...] = ()

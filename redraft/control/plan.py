@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from redraft.control.facts import SlotRanges
+from redraft.control.slotmoves import CancelMove, MoveSlots, Ranges
 from redraft.control.topology import Place
 
 
@@ -30,29 +30,16 @@ class Kind(StrEnum):
     """A group is too large, or asked too much, for one leader."""
 
 
-class MoveSlots(NamedTuple):
-    """Have slots of `source` served by `target`."""
-
-    slots: SlotRanges
-    source: int
-    target: int
-
-
-class CancelMove(NamedTuple):
-    """Give up a move of slots, unless the target has accepted it."""
-
-    move_id: int
-
-
 class Split(NamedTuple):
     """Make a new group on `voters`, the preferred leader first, and move these slots of `group_id` to it."""
 
     group_id: int
-    slots: SlotRanges
+    slots: Ranges
     voters: tuple[int, ...]
 
 
 Action = Place | MoveSlots | CancelMove | Split
+"""All but a split are commands on the topology as they are."""
 
 
 class Decision(NamedTuple):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redraft.control.plan import CancelMove, Decision, Found, Kind
+from redraft.control.plan import Decision, Found, Kind
 from redraft.control.scene import Scene
-from redraft.control.topology import GroupRecord, Place
+from redraft.control.slotmoves import CancelMove, GroupRecord, MoveRecord
+from redraft.control.topology import Place
 
 
 class Loss(NamedTuple):
@@ -38,7 +39,7 @@ def restore(scene: Scene) -> Found:
             continue
         moves = scene.moves_of.get(record.group_id, ())
         if moves:
-            decisions += [_give_up(record, loss.gone, move.move_id) for move in moves if not move.cancelled]
+            decisions += [_give_up(record, loss.gone, move) for move in moves if _may_give_up(move)]
         arriving = record.group_id in scene.moving
         if moves or (moving >= scene.thresholds.restores_at_once and not arriving):
             waiting += 1
@@ -99,7 +100,11 @@ def _restored(scene: Scene, loss: Loss, heir: int) -> Decision:
     return Decision(Kind.RESTORE, Place(record.group_id, voters, replacing=record.moving), reason)
 
 
-def _give_up(record: GroupRecord, gone: int, move_id: int) -> Decision:
+def _may_give_up(move: MoveRecord) -> bool:
+    return not move.cancelled and not move.accepted
+
+
+def _give_up(record: GroupRecord, gone: int, move: MoveRecord) -> Decision:
     lacks = f"the replica of node {gone}" if gone else "a replica"
-    reason = f"group {record.group_id} lacks {lacks}: move {move_id} of its slots is given up for that"
-    return Decision(Kind.RESTORE, CancelMove(move_id), reason)
+    reason = f"group {record.group_id} lacks {lacks}: move {move.move_id} of its slots is given up for that"
+    return Decision(Kind.RESTORE, CancelMove(move.move_id), reason)

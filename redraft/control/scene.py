@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from redraft.control.facts import Facts, NodeFacts, SlotMove
+from redraft.control.facts import Facts, NodeFacts
+from redraft.control.slotmoves import GroupRecord, MoveRecord
 from redraft.control.thresholds import Thresholds
-from redraft.control.topology import GroupRecord
 
 
 class Scene:
@@ -32,22 +32,21 @@ class Scene:
         self._see_changes()
 
     def _sort_nodes(self) -> None:
-        known = self.facts.nodes
-        stay = sorted(node.node_id for node in self.facts.topology.nodes if not node.leaving)
+        known, nodes = self.facts.nodes, self.facts.topology.nodes
+        stay = sorted(node.node_id for node in nodes if not node.leaving)
+        drained = {node.node_id for node in nodes if node.draining}
         present: list[NodeFacts] = [known[node] for node in stay if node in known]
         limit, busy = self.thresholds.dead_after_ms, self.thresholds.busy_cpu
         self.living = {node.node_id for node in known.values() if node.dead_ms <= 0}
         self.gone = {node.node_id for node in present if node.dead_ms >= limit}
         """Members that are taken to be dead for good."""
-        self.draining = [node.node_id for node in present if node.draining]
-        self.staying = [
-            node.node_id for node in present if not node.draining and node.node_id not in self.gone
-        ]
+        self.draining = [node.node_id for node in present if node.node_id in drained]
+        self.staying = [node.node_id for node in present if node.node_id not in self.gone | drained]
         """Those that replicas are spread over, though some may not answer just now."""
         self.able = {
             node.node_id
             for node in present
-            if not node.draining and node.dead_ms <= 0 and not node.memory_full
+            if node.node_id not in drained and node.dead_ms <= 0 and not node.memory_full
         }
         """Those that may receive replicas, were it not for their load."""
         self.cool = {node.node_id for node in present if node.cpu < busy}
@@ -71,11 +70,11 @@ class Scene:
 
     def _see_changes(self) -> None:
         self.moving = {record.group_id for record in self.groups if record.moving}
-        self.moves_of: dict[int, list[SlotMove]] = {}
-        for move in self.facts.moves:
+        self.moves_of: dict[int, list[MoveRecord]] = {}
+        for move in self.facts.topology.moves:
             for group in (move.source, move.target):
                 self.moves_of.setdefault(group, []).append(move)
-        self.under_way = len(self.moving) + len(self.facts.moves)
+        self.under_way = len(self.moving) + len(self.facts.topology.moves)
         """Risky changes that have begun, with those of this plan."""
         self.changing: set[int] = set(self.moving)
         """Groups that are being changed, with those of this plan."""

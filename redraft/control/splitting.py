@@ -10,7 +10,7 @@ from __future__ import annotations
 from redraft.control.choosing import BYTES, MEASURES, portion, slot_count, weight_of
 from redraft.control.plan import Decision, Found, Kind, Split
 from redraft.control.scene import Scene
-from redraft.control.topology import GroupRecord
+from redraft.control.slotmoves import GroupRecord
 from redraft.control.weighing import NO_CAP
 from redraft.control.weights import shown, steady
 

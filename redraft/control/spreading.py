@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from redraft.control.plan import Decision, Found, Kind
 from redraft.control.scene import Scene
-from redraft.control.topology import GroupRecord, Place
+from redraft.control.slotmoves import GroupRecord
+from redraft.control.topology import Place
 
 # ---- draining ----
 

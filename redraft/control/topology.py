@@ -47,7 +47,11 @@ VOTERS_MAX: Final = 7
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
-    """A member; its other ports are 0 until it has announced them.  `leaving`: it is being removed."""
+    """A member; its other ports are 0 until it has announced them.
+
+    `leaving`: it is being removed.  `draining`: it stays a member, and is to hold no replica if there are
+    others that can (`redraft.control.policy` sees to it).
+    """
 
     node_id: int
     hex_id: str
@@ -58,6 +62,7 @@ class NodeRecord(msgspec.Struct, frozen=True):
     peer_port: int = 0
     leaving: bool = False
     announced: Announced = NOTHING
+    draining: bool = False
 
     @property
     def address(self) -> str:
@@ -123,6 +128,13 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
     node_id: int
 
 
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """Say that a member is to hold no replica, or (`draining` false) that it may again."""
+
+    node_id: int
+    draining: bool
+
+
 class Forget(msgspec.Struct, frozen=True, tag="forget"):
     """Take a leaving node out of the members, as no group has it any more."""
 
@@ -157,7 +169,18 @@ class Recover(msgspec.Struct, frozen=True, tag="recover"):
 
 
 Command = (
-    Join | Announce | Remove | Forget | Place | Settled | Recover | MoveSlots | CancelMove | Moved | EndMove
+    Join
+    | Announce
+    | Remove
+    | Drain
+    | Forget
+    | Place
+    | Settled
+    | Recover
+    | MoveSlots
+    | CancelMove
+    | Moved
+    | EndMove
 )
 
 
@@ -213,9 +236,13 @@ def founding_topology(first: ClusterMap, replication_factor: int) -> Topology:
 
 
 def topology_placement(topology: Topology) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(voters, learners) of the topology group itself: the first members that stay vote, the rest learn."""
-    staying = [node.node_id for node in topology.nodes if not node.leaving]
-    voters = tuple(staying[:TOPOLOGY_VOTERS_MAX])
+    """(voters, learners) of the topology group itself: the first members that stay vote, the rest learn.
+
+    Those that are drained come last.
+    """
+    staying = [node for node in topology.nodes if not node.leaving]
+    staying.sort(key=lambda node: node.draining)
+    voters = tuple(node.node_id for node in staying[:TOPOLOGY_VOTERS_MAX])
     return voters, tuple(node.node_id for node in topology.nodes if node.node_id not in voters)
 
 
@@ -228,6 +255,8 @@ def apply(topology: Topology, command: Command, index: int) -> tuple[Topology, A
             return _announce(topology, command, index)
         case Remove():
             return _remove(topology, command, index)
+        case Drain():
+            return _drain(topology, command, index)
         case Forget():
             return _forget(topology, command, index)
         case Place():
@@ -298,7 +327,8 @@ def _remove(topology: Topology, command: Remove, index: int) -> tuple[Topology, 
     staying = [each.node_id for each in topology.nodes if not each.leaving and each is not node]
     if not staying:
         return topology, Refused(f"Node {node.node_id} is the last one: a cluster needs a node.")
-    placements = replaced(_placements(topology), node.node_id, staying)
+    willing = [each for each in staying if each not in _drained(topology)]
+    placements = replaced(_placements(topology), node.node_id, willing or staying)
     return (
         replace(
             topology,
@@ -308,6 +338,22 @@ def _remove(topology: Topology, command: Remove, index: int) -> tuple[Topology, 
         ),
         index,
     )
+
+
+def _drain(topology: Topology, command: Drain, index: int) -> tuple[Topology, Answer]:
+    node = topology.node(command.node_id)
+    if node is None:
+        return topology, _unknown_node(topology, command.node_id)
+    if node.leaving:
+        return topology, Refused(f"Node {node.node_id} is being removed, which empties it already.")
+    if node.draining == command.draining:
+        return topology, topology.epoch
+    nodes = _with_node(topology.nodes, replace(node, draining=command.draining))
+    return replace(topology, epoch=index, nodes=nodes), index
+
+
+def _drained(topology: Topology) -> set[int]:
+    return {node.node_id for node in topology.nodes if node.draining}
 
 
 def _forget(topology: Topology, command: Forget, index: int) -> tuple[Topology, Answer]:
@@ -340,6 +386,11 @@ def _place(topology: Topology, command: Place, index: int) -> tuple[Topology, An
         return topology, refusal
     if command.voters == group.voters:
         return topology, topology.epoch
+    drained = sorted(_drained(topology).intersection(command.voters).difference(group.voters))
+    if drained:
+        return topology, Refused(
+            f"Node {drained[0]} is drained: say redraft node undrain {drained[0]} to have replicas there."
+        )
     if group.moving and not command.replacing:
         return topology, Refused(
             f"Group {group.group_id} is still moving to nodes {_listed(group.voters)}: wait for that, "
@@ -382,7 +433,8 @@ def _recover(topology: Topology, command: Recover, index: int) -> tuple[Topology
     groups = tuple(
         replace(group, voters=(node.node_id,), placed=index, settled=index) for group in topology.groups
     )
-    return replace(topology, epoch=index, nodes=(replace(node, leaving=False),), groups=groups), index
+    alone = replace(node, leaving=False, draining=False)
+    return replace(topology, epoch=index, nodes=(alone,), groups=groups), index
 
 
 def _move(topology: Topology, command: MoveCommand, index: int) -> tuple[Topology, Answer]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from redraft.control.choosing import Choice, Weight, portion, slot_count, smallest
-from redraft.control.plan import Decision, Found, Kind, MoveSlots
+from redraft.control.plan import Decision, Found, Kind
 from redraft.control.scene import Scene
-from redraft.control.topology import GroupRecord
+from redraft.control.slotmoves import GroupRecord, MoveSlots
 from redraft.control.weights import Weights, shown, steady, weigh
 
 NO_CAP: Final = (float("inf"), float("inf"), float("inf"))

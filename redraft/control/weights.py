@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from redraft.control.choosing import BYTES, MEASURES, Weight, weight_of
 from redraft.control.scene import Scene
-from redraft.control.topology import GroupRecord
+from redraft.control.slotmoves import GroupRecord
 
 
 class Weights(NamedTuple):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from redraft.control.facts import Facts, GroupFacts, NodeFacts, SlotMove
-from redraft.control.plan import CancelMove, Kind, MoveSlots, Plan
+from redraft.control.facts import Facts, GroupFacts, NodeFacts
+from redraft.control.plan import Kind, Plan
 from redraft.control.policy import make_plan
+from redraft.control.slotmoves import CancelMove, MoveRecord, MoveSlots
 from redraft.control.thresholds import Thresholds
 from redraft.control.topology import Place, Topology
 from tests.control.worlds import World, rotated, topology_of
@@ -24,13 +25,12 @@ def facts_of(
     draining: tuple[int, ...] = (),
     cpu: float = 0.1,
     sizes: dict[int, float] | None = None,
-    moves: tuple[SlotMove, ...] = (),
+    moves: tuple[MoveRecord, ...] = (),
 ) -> Facts:
     """Facts of a cluster in which nothing else is remarkable."""
     away = dead or {}
     nodes = {
-        node.node_id: NodeFacts(node.node_id, away.get(node.node_id, 0.0), node.node_id in draining, cpu)
-        for node in topology.nodes
+        node.node_id: NodeFacts(node.node_id, away.get(node.node_id, 0.0), cpu) for node in topology.nodes
     }
     groups = {
         group.group_id: GroupFacts(
@@ -41,7 +41,8 @@ def facts_of(
         )
         for group in topology.groups
     }
-    return Facts(topology, nodes, groups, moves)
+    drained = tuple(replace(node, draining=node.node_id in draining) for node in topology.nodes)
+    return Facts(replace(topology, nodes=drained, moves=moves), nodes, groups)
 
 
 def plan_of(topology: Topology, limits: Thresholds = LIMITS, **remarkable: object) -> Plan:
@@ -166,7 +167,7 @@ def test_where_no_other_node_may_have_its_replicas_a_drained_node_gives_up_leadi
 def test_a_risky_change_under_way_holds_the_next() -> None:
     """A move of slots has begun: replicas are spread once it has ended."""
     topology = topology_of(6, rotated(6, 10, on=5))
-    move = SlotMove(7, ((0, 99),), 1, 2)
+    move = MoveRecord(7, ((0, 99),), 1, 2)
     plan = plan_of(topology, moves=(move,))
     assert not plan.decisions
     assert "under way: 1" in plan.held[0]
@@ -179,11 +180,13 @@ def test_a_risky_change_under_way_holds_the_next() -> None:
 def test_a_move_of_slots_is_given_up_to_restore_its_group() -> None:
     """A group has one change at a time, and the replica that is missing comes first."""
     topology = topology_of(5, [(1, 2, 3), (3, 4, 5)])
-    move = SlotMove(9, ((0, 9),), 1, 2)
+    move = MoveRecord(9, ((0, 9),), 1, 2)
     plan = plan_of(topology, dead={1: DEAD_MS}, moves=(move,))
     assert [each.action for each in plan.decisions] == [CancelMove(9)]
     given_up = replace(move, cancelled=True)
     assert not plan_of(topology, dead={1: DEAD_MS}, moves=(given_up,)).decisions
+    accepted = replace(move, accepted=True)
+    assert not plan_of(topology, dead={1: DEAD_MS}, moves=(accepted,)).decisions
 
 
 def test_under_load_only_what_is_missing_is_restored() -> None:
@@ -222,9 +225,11 @@ def test_nodes_and_groups_without_facts_are_left_alone() -> None:
     """What is not known is no reason: no replica goes to such a node, none of such a group moves."""
     topology = topology_of(6, rotated(6, 10, on=5))
     known = facts_of(topology)
-    without_node = Facts(topology, {key: each for key, each in known.nodes.items() if key != 6}, known.groups)
+    without_node = Facts(
+        known.topology, {key: each for key, each in known.nodes.items() if key != 6}, known.groups
+    )
     assert not make_plan(without_node, LIMITS).decisions
-    without_groups = Facts(topology, known.nodes, {})
+    without_groups = Facts(known.topology, known.nodes, {})
     assert not make_plan(without_groups, LIMITS).decisions
 
 
@@ -233,7 +238,7 @@ def test_equal_facts_give_equal_plans() -> None:
     topology = topology_of(6, rotated(6, 10, on=5))
     facts = facts_of(topology, draining=(2,))
     turned = Facts(
-        replace(topology, groups=topology.groups[::-1]),
+        replace(facts.topology, groups=topology.groups[::-1]),
         dict(reversed(facts.nodes.items())),
         dict(reversed(facts.groups.items())),
     )

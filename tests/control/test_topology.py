@@ -14,6 +14,7 @@ from redraft.control.topology import (
     TOPOLOGY_VOTERS_MAX,
     Announce,
     Command,
+    Drain,
     Forget,
     Place,
     Recover,
@@ -158,6 +159,45 @@ def test_remove_without_a_replacement_leaves_fewer_replicas() -> None:
     machine.do(Remove(2))
     assert machine.voters(1) == (3,)
     assert "the last one" in machine.reason(Remove(3))
+
+
+def test_drain_marks_a_node_and_nothing_more() -> None:
+    """It is a member as before, with its replicas: who moves them is the controller."""
+    machine = Machine(founded())
+    before = machine.topology
+    machine.do(Drain(2, draining=True))
+    after = machine.topology
+    assert [node.draining for node in after.nodes] == [False, True, False]
+    assert after.groups == before.groups
+    machine.do(Drain(2, draining=True))
+    assert machine.topology is after
+    machine.do(Drain(2, draining=False))
+    assert machine.topology.nodes == before.nodes
+    assert "no node 9" in machine.reason(Drain(9, draining=True))
+
+
+def test_nothing_new_is_placed_on_a_drained_node() -> None:
+    """Neither by hand nor in place of a removed one; what it has may stay."""
+    machine = Machine(founded())
+    machine.do(join(11))
+    machine.do(join(12))
+    machine.do(Drain(4, draining=True))
+    assert "is drained" in machine.reason(Place(1, (1, 2, 4)))
+    machine.do(Place(1, (2, 1, 3)))
+    machine.do(Remove(1))
+    assert all(4 not in group.voters for group in machine.topology.groups)
+    assert "being removed" in machine.reason(Drain(1, draining=True))
+
+
+def test_drained_nodes_are_the_last_to_vote_in_the_topology_group() -> None:
+    """Removing one then changes nothing there; where there are few nodes it votes on."""
+    machine = Machine(founded())
+    for number in (11, 12, 13):
+        machine.do(join(number))
+    machine.do(Drain(1, draining=True))
+    assert topology_placement(machine.topology) == ((2, 3, 4, 5, 6), (1,))
+    machine.do(Drain(2, draining=True))
+    assert topology_placement(machine.topology) == ((3, 4, 5, 6, 1), (2,))
 
 
 def test_forget_waits_until_every_group_has_settled() -> None:

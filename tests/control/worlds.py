@@ -12,13 +12,13 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from redraft.control.facts import Facts, GroupFacts, NodeFacts, RangeFacts, SlotMove
-from redraft.control.plan import Action, CancelMove, Decision, Kind, MoveSlots, Plan, Split
+from redraft.control.facts import Facts, GroupFacts, NodeFacts, RangeFacts
+from redraft.control.plan import Action, Decision, Kind, Plan, Split
 from redraft.control.policy import make_plan
+from redraft.control.slotmoves import CancelMove, GroupRecord, MoveRecord, MoveSlots
 from redraft.control.thresholds import Thresholds
 from redraft.control.topology import (
     FORMAT,
-    GroupRecord,
     NodeRecord,
     Place,
     Refused,
@@ -106,7 +106,7 @@ class World:
         self.noise: random.Random | None = None
         self.noise_share = 0.0
         self.told_by_slot = False
-        self.moves: dict[int, tuple[SlotMove, float]] = {}
+        self.moves: dict[int, tuple[MoveRecord, float]] = {}
         self.loads: dict[int, Load] = {}
         self.configuration = {group.group_id: group.voters for group in topology.groups}
         self.placed_ms: dict[int, float] = {}
@@ -147,14 +147,20 @@ class World:
             node.node_id: NodeFacts(
                 node.node_id,
                 self.now_ms - self.died_ms[node.node_id] + 1 if node.node_id in self.died_ms else 0.0,
-                node.node_id in self.draining,
                 self.cpu.get(node.node_id, 0.1),
                 node.node_id in self.full,
             )
             for node in self.topology.nodes
         }
         groups = {group.group_id: self._told(group) for group in self.topology.groups}
-        return Facts(self.topology, nodes, groups, tuple(move for move, _due in self.moves.values()))
+        topology = replace(
+            self.topology,
+            nodes=tuple(
+                replace(node, draining=node.node_id in self.draining) for node in self.topology.nodes
+            ),
+            moves=tuple(move for move, _due in self.moves.values()),
+        )
+        return Facts(topology, nodes, groups)
 
     def _told(self, group: GroupRecord) -> GroupFacts:
         held, requests, keys = self.loads.get(group.group_id, (0.0, 0.0, 0.0))
@@ -269,7 +275,9 @@ class World:
         elif risky:
             self._begin_risky({action.group_id}, set(action.voters))
             assert len(action.voters) == len(before.voters)
-        assert all(self.alive(node) or node in before.voters for node in action.voters)
+        for node in set(action.voters) - set(before.voters):
+            assert self.alive(node), "nothing is placed on a node that does not answer"
+            assert node not in self.draining, "nor on one that is drained"
         after, answer = apply(self.topology, action, self.topology.epoch + 1)
         assert not isinstance(answer, Refused), answer
         assert after is not self.topology, "a plan that changes nothing"
@@ -302,7 +310,7 @@ class World:
             back = ("slot", slot, target) in self.been
             assert not (back and self.strict), "a slot is moved back"
         self.bytes_moved += self._held(slots)[0]
-        self.moves[self.next_move] = (SlotMove(self.next_move, slots, source, target), self._due())
+        self.moves[self.next_move] = (MoveRecord(self.next_move, slots, source, target), self._due())
         self.next_move += 1
 
     def _split(self, action: Split) -> None:
@@ -341,7 +349,7 @@ class World:
             and 2 * sum(map(self.alive, group.voters)) > len(group.voters)
         )
 
-    def _arrive(self, move: SlotMove) -> None:
+    def _arrive(self, move: MoveRecord) -> None:
         going = {slot for first, last in move.slots for slot in range(first, last + 1)}
         held = self._held(move.slots)
         groups = []
