@@ -43,20 +43,25 @@ from redraft.base.setting import (
     SECONDS,
     SIZE,
     WORD,
+    WORDS,
+    YES_OR_NO,
     Setting,
     setting,
     settings_of,
 )
 
-NODE, STORAGE, CLUSTER, CONSENSUS, CLIENTS, MEMORY, LOG = (
+NODE, STORAGE, CLUSTER, CONTROLLER, CONSENSUS, CLIENTS, MEMORY, LOG = (
     "The node",
     "The engine",
     "The cluster",
+    "The controller",
     "Consensus and reads",
     "Clients",
     "Memory",
     "The log and snapshots",
 )
+CONTROLLER_KINDS = ("restore", "drain", "replicas", "leaders", "slots", "split")
+"""What the controller decides (`redraft.control.plan.Kind`), in the order of what comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +172,65 @@ class Config:
         "Replicas of each group (as many as there are nodes, if those are fewer).",
         low=1,
         high=7,
+    )
+
+    controller: bool = setting(
+        True,
+        YES_OR_NO,
+        CONTROLLER,
+        """Whether the cluster looks after itself: replicas of nodes that are gone are made anew, nodes that
+        are drained are emptied, replicas, leaders and slots are kept even. It is the node that leads the
+        topology group that decides, by its own settings: set this, and the others below, alike on all
+        nodes.""",
+        live=True,
+    )
+    controller_off: tuple[str, ...] = setting(
+        (),
+        WORDS,
+        CONTROLLER,
+        """Kinds of things that the controller leaves alone: any of `restore`, `drain`, `replicas`,
+        `leaders`, `slots`, `split`.""",
+        choices=CONTROLLER_KINDS,
+        live=True,
+    )
+    controller_interval_ms: int = setting(
+        1000, MILLISECONDS, CONTROLLER, "How often it looks what is to be done.", low=TICK_MS, live=True
+    )
+    controller_dead_node_ms: int = setting(
+        300_000,
+        MILLISECONDS,
+        CONTROLLER,
+        """A node that has not answered for so long is taken to be gone, and its replicas are made anew on
+        others. Longer than a restart or a reboot: each of them costs a snapshot.""",
+        low=1000,
+        live=True,
+    )
+    controller_restores_at_once: int = setting(
+        4,
+        COUNT,
+        CONTROLLER,
+        "Groups whose missing replicas are made anew at the same time.",
+        low=1,
+        live=True,
+    )
+    controller_changes_at_once: int = setting(
+        1,
+        COUNT,
+        CONTROLLER,
+        """Other changes under way at the same time: replicas that move, slots that move, groups that are
+        split. Two of them never share a node.""",
+        low=1,
+        live=True,
+    )
+    controller_busy_percent: int = setting(
+        75,
+        PERCENT,
+        CONTROLLER,
+        """With so much of its core in use a node is given nothing; when the nodes are so on average,
+        nothing is done but making missing replicas anew.""",
+        low=1,
+        high=100,
+        live=True,
     )
 
     engine: Literal["hash", "btree", "rocksdb"] = setting(

@@ -75,9 +75,10 @@ class Setting(NamedTuple):
 
     def check(self, value: object) -> None:
         """Refuse a value outside of the setting's own bounds."""
-        if self.choices and value not in self.choices:
-            known = ", ".join(self.choices)
-            raise ConfigError(f'{self.flag} "{value}" is not known here: choose one of {known}.')
+        for word in value if isinstance(value, tuple) else (value,):
+            if self.choices and word not in self.choices:
+                known = ", ".join(self.choices)
+                raise ConfigError(f'{self.flag} "{word}" is not known here: choose one of {known}.')
         if self.low is not None and isinstance(value, int) and value < self.low:
             raise ConfigError(f"{self.flag} must be at least {self.low}, not {value}.")
         if self.high is not None and isinstance(value, int) and value > self.high:
@@ -132,6 +133,19 @@ def _show_optional(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def _yes_or_no(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("yes", "true", "on", "1"):
+        return True
+    if word in ("no", "false", "off", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip().lower() for word in text.split(",") if word.strip())
+
+
 COUNT = Kind("a whole number", "N", int)
 MILLISECONDS = Kind("a whole number of milliseconds", "MS", int)
 SECONDS = Kind("a whole number of seconds", "SECONDS", int)
@@ -139,6 +153,8 @@ PERCENT = Kind("a whole number of percent", "PERCENT", int)
 PORT = Kind("a port number", "PORT", int)
 SIZE = Kind("a size such as 64mb", "SIZE", parse_size, show_size)
 WORD = Kind("a word", "WORD", _text)
+YES_OR_NO = Kind("yes or no", "yes|no", _yes_or_no, lambda value: "yes" if value else "no")
+WORDS = Kind("words with commas between them", "WORD,...", _words, ",".join)
 ADDRESS = Kind("HOST:PORT", "HOST:PORT", parse_address)
 OPTIONAL_ADDRESS = Kind("HOST:PORT", "HOST:PORT", _optional_address, _show_optional)
 ADDRESSES = Kind("HOST:PORT,...", "HOST:PORT,...", parse_addresses, lambda value: ",".join(map(str, value)))

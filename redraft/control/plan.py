@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from redraft.base.config import CONTROLLER_KINDS
 from redraft.control.slotmoves import CancelMove, MoveSlots, Ranges
 from redraft.control.topology import Place
 
@@ -28,6 +29,9 @@ class Kind(StrEnum):
     """Groups differ in what they hold or in what they are asked for."""
     SPLIT = "split"
     """A group is too large, or asked too much, for one leader."""
+
+
+assert tuple(Kind) == CONTROLLER_KINDS, "what can be switched off is what there is"
 
 
 class Split(NamedTuple):

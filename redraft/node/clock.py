@@ -17,6 +17,10 @@ class Clock(Protocol):
         """Milliseconds since the Unix epoch, as this machine believes; may step."""
         ...
 
+    def cpu_ms(self) -> float:
+        """CPU time this process has used."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks: CLOCK_BOOTTIME, so that a lease runs out while the machine sleeps."""
@@ -28,3 +32,6 @@ class SystemClock:
 
     def wall_ms(self) -> float:
         return time.time() * 1000.0
+
+    def cpu_ms(self) -> float:
+        return time.process_time() * 1000.0

@@ -21,6 +21,7 @@ from redraft.control.slotmoves import MoveRecord
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused
 from redraft.control.view import topology_group
 from redraft.node.clock import Clock
+from redraft.node.controller import Controller
 from redraft.node.health import Health
 from redraft.node.heartbeat import Heartbeat
 from redraft.node.hosting import Hosting
@@ -56,9 +57,11 @@ from redraft.replica.request import Request
 from redraft.snapshot.store import Store
 from redraft.topology.cluster_map import Group, Member
 from redraft.transport.messages import (
+    NO_GROUP,
     ExpireRequest,
     ForwardPart,
     ForwardRead,
+    LoadReport,
     PartReply,
     Published,
     ReadIndexReply,
@@ -136,6 +139,7 @@ class Node:
             self.lanes[group.group_id] = Lane(self, group, replica)
         self._log.flush()  # what was put right when they were opened
         self.steering = Steering(self, standing)
+        self.controller = Controller(self, clock)
         self._handlers: dict[type, Callable[[int, int, Any], None]] = {
             **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
             Pong: self._on_pong,
@@ -150,6 +154,7 @@ class Node:
             ForwardRead: lambda peer, group, message: self.lanes[group].on_forward_read(peer, message),
             ReadReply: lambda _peer, group, message: self.lanes[group].on_read_reply(message),
             ExpireRequest: lambda _peer, group, _message: self.lanes[group].on_expire_request(),
+            LoadReport: lambda peer, _group, message: self.controller.on_report(peer, message),
             InstallSnapshot: self._on_install_snapshot,
             InstallSnapshotReply: self._on_install_snapshot_reply,
         }
@@ -231,6 +236,7 @@ class Node:
             if not self.stopping and now - self.started_ms >= SETTLED_MS:
                 self._leadership.balance()
         self.steering.tick(now)
+        self.controller.tick(now)
 
     # ---- the cycle ----
 

@@ -35,7 +35,17 @@ class Answer(NamedTuple):
 class Applier:
     """The state of one group on this node and the place in the log it has reached."""
 
-    __slots__ = ("_context", "_log", "applied_index", "clock_ms", "expired_keys", "keyspace", "sessions")
+    __slots__ = (
+        "_context",
+        "_log",
+        "applied_index",
+        "clock_ms",
+        "expired_keys",
+        "keyspace",
+        "reads",
+        "sessions",
+        "writes",
+    )
 
     def __init__(self, keyspace: Keyspace, log: LogView) -> None:
         self._log = log
@@ -44,6 +54,8 @@ class Applier:
         self.applied_index = 0
         self.clock_ms = 0
         self.expired_keys = 0
+        self.reads = self.writes = 0
+        """Commands executed on this state: reads of this node's clients, everybody's writes."""
         self._context = Context(keyspace)
 
     def apply_slice(self, commit_index: int, bytes_max: int) -> list[Answer]:
@@ -70,7 +82,9 @@ class Applier:
         clock_ms = max(clock_ms, self._clock_floor_ms)
         context.begin(now_ms=clock_ms, seed=0, write=False, deny_oom=False)
         try:
-            return execute_batch(context, data, marks)
+            replies = execute_batch(context, data, marks)
+            self.reads += len(replies)
+            return replies
         finally:
             if context.bugs:
                 self._tell_bugs("a read")
@@ -87,6 +101,7 @@ class Applier:
             replies = session.replies.get(part.sequence)
             if replies is None:
                 replies = self._execute(part)
+                self.writes += len(replies)
                 session.replies[part.sequence] = replies
             answers.append(Answer(part.origin, part.incarnation, part.sequence, replies))
         self.clock_ms = context.now_ms

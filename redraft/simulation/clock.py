@@ -32,6 +32,10 @@ class SimulatedClock:
         """Milliseconds since 1970, as this machine believes."""
         return EPOCH_MS + self._agenda.now_us / MS + self.offset_ms
 
+    def cpu_ms(self) -> float:
+        """Nothing costs time here."""
+        return 0.0
+
     def drift(self, rate: float) -> None:
         """Run at another rate from now on."""
         self._base_ms = self.now_ms()

@@ -34,7 +34,7 @@ SILENCE_US = (0, 800 * MS)
 
 
 class Cluster:
-    """Nodes 1..n; `settings` go into each Config."""
+    """Nodes 1..n; `settings` go into each Config.  The controller is off unless they say otherwise."""
 
     def __init__(
         self,
@@ -56,7 +56,8 @@ class Cluster:
         """The machine where things go wrong now: worth a look."""
         numbers = range(1, nodes + 1)
         ports = tuple(Address("127.0.0.1", 7000 + number) for number in numbers)
-        self.config = Config(listen=ports[0], cluster=ports, groups=groups, **(settings or {}))
+        chosen = {"controller": False, **(settings or {})}
+        self.config = Config(listen=ports[0], cluster=ports, groups=groups, **chosen)
         self.map = _few_slots(
             first_map(
                 "bottle",

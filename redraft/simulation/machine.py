@@ -43,6 +43,7 @@ from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Done, Job, Worker
 from redraft.topology.cluster_map import ClusterMap, Group, Member
 from redraft.transport.handshake import Card, Stage
+from redraft.transport.messages import NO_GROUP
 from redraft.wal import Log, LogOptions
 
 LOG = Path("/node/log")

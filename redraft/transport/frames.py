@@ -14,6 +14,7 @@
       PUBLISHED       shard u8, length u32 of the channel, channel, message
       replies         count u32, { length u32 } * count, reply * count
                       with flag SAME: count u32, one reply that stands for all
+      LOAD_REPORT     msgpack (`redraft.control.reports`)
       CHUNK           with flag FIRST: total u64; then the next bytes of a frame of `total` bytes,
                       header included; flag LAST: its last ones
 
@@ -56,6 +57,7 @@ from redraft.transport.messages import (
     ExpireRequest,
     ForwardPart,
     ForwardRead,
+    LoadReport,
     NodeMessage,
     PartReply,
     Published,
@@ -88,6 +90,7 @@ PART_REPLY: Final = 0x41
 FORWARD_READ: Final = 0x42
 READ_REPLY: Final = 0x43
 PUBLISHED: Final = 0x47
+LOAD_REPORT: Final = 0x48
 
 _FIXED: Final[tuple[tuple[int, type[Any], str], ...]] = (  # type, class, its fields as struct writes them
     (0x20, RequestVote, "Q?QQ?"),
@@ -227,6 +230,10 @@ def _encode_published(message: Published) -> _Encoded:
     return PUBLISHED, 0, (head, message.channel, message.message)
 
 
+def _encode_load_report(message: LoadReport) -> _Encoded:
+    return LOAD_REPORT, 0, (message.data,)
+
+
 def _encode_replies(replies: list[bytes]) -> tuple[int, Sequence[bytes]]:
     count = len(replies)
     if count > 1 and replies[0] and replies[-1] == replies[0] and replies.count(replies[0]) == count:
@@ -325,6 +332,10 @@ def _decode_published(buffer: Buffer, at: int, end: int, _flags: int) -> Publish
     return Published(shard, bytes(buffer[start:middle]), bytes(buffer[middle:end]))
 
 
+def _decode_load_report(buffer: Buffer, at: int, end: int, _flags: int) -> LoadReport:
+    return LoadReport(bytes(buffer[at:end]))
+
+
 def _decode_replies(buffer: Buffer, at: int, end: int, flags: int) -> list[bytes]:
     (count,) = _COUNT.unpack_from(buffer, at)
     at += _COUNT.size
@@ -363,6 +374,7 @@ _ENCODERS: Final[dict[type[Any], Callable[[Any], _Encoded]]] = {
     ForwardRead: _encode_forward_read,
     ReadReply: _encode_read_reply,
     Published: _encode_published,
+    LoadReport: _encode_load_report,
 }
 _DECODERS: Final[dict[int, Callable[[Buffer, int, int, int], Message]]] = {
     APPEND_ENTRIES: _decode_append_entries,
@@ -375,4 +387,5 @@ _DECODERS: Final[dict[int, Callable[[Buffer, int, int, int], Message]]] = {
     FORWARD_READ: _decode_forward_read,
     READ_REPLY: _decode_read_reply,
     PUBLISHED: _decode_published,
+    LOAD_REPORT: _decode_load_report,
 }

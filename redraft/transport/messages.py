@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+NO_GROUP: Final = 0xFFFF
+"""The group number of frames that are about the pair of nodes."""
 
 
 class Outcome(IntEnum):
@@ -87,6 +90,12 @@ class Published(NamedTuple):
     message: bytes
 
 
+class LoadReport(NamedTuple):
+    """What a node tells the topology group's leader of its load (`redraft.control.reports`)."""
+
+    data: bytes
+
+
 NodeMessage: TypeAlias = (
     ForwardPart
     | PartReply
@@ -96,4 +105,5 @@ NodeMessage: TypeAlias = (
     | ReadIndexReply
     | ExpireRequest
     | Published
+    | LoadReport
 )

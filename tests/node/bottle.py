@@ -213,12 +213,17 @@ class BottleClock:
     cluster: Cluster
     offset_ms: float = 0.0
     rate: float = 1.0
+    busy: float = 0.0
+    """The share of its core that the node is in use."""
 
     def now_ms(self) -> float:
         return self.cluster.now * self.rate
 
     def wall_ms(self) -> float:
         return 1_700_000_000_000.0 + self.cluster.now + self.offset_ms
+
+    def cpu_ms(self) -> float:
+        return self.cluster.now * self.busy
 
 
 class Memory:
@@ -247,7 +252,7 @@ def member_of(number: int) -> Member:
 
 @dataclass
 class Cluster:
-    """Nodes 1..n; `settings` go into each Config."""
+    """Nodes 1..n; `settings` go into each Config.  The controller is off unless they say otherwise."""
 
     size: int = 3
     groups: int = 1
@@ -270,7 +275,8 @@ class Cluster:
         self.sessions = 0
         ports = [Address("127.0.0.1", 7000 + number) for number in self.disks]
         members = [member_of(number) for number in self.disks]
-        self.config = Config(listen=ports[0], cluster=tuple(ports), groups=self.groups, **self.settings)
+        settings = {"controller": False, **self.settings}
+        self.config = Config(listen=ports[0], cluster=tuple(ports), groups=self.groups, **settings)
         self.map = first_map(
             "bottle", members, groups=self.groups, replication_factor=self.config.replication_factor
         )

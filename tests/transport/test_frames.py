@@ -28,6 +28,7 @@ from redraft.transport.messages import (
     ExpireRequest,
     ForwardPart,
     ForwardRead,
+    LoadReport,
     Outcome,
     PartReply,
     Published,
@@ -67,6 +68,7 @@ GOLDEN: list[tuple[int, Message, str]] = [
     (9, ReadIndexReply(4, True, 7, 8), "25:4 45 00 9:2 4:8 01 7:8 8:8"),
     (9, ExpireRequest(8), "8:4 46 00 9:2 8:8"),
     (0, Published(True, b"ab", b"c"), "8:4 47 00 0:2 01 2:4 6162 63"),
+    (65535, LoadReport(b"load"), "4:4 48 00 65535:2 6c6f6164"),
 ]
 
 
@@ -131,6 +133,7 @@ messages = st.one_of(
     st.builds(ReadIndexReply, u64, st.booleans(), u64, u64),
     st.builds(ExpireRequest, u64),
     st.builds(Published, st.booleans(), st.binary(), st.binary()),
+    st.builds(LoadReport, st.binary(max_size=60)),
 )
 
 
@@ -164,7 +167,7 @@ def test_frames_damaged_are_refused_or_read(group: int, message: Message, data: 
         _refused_or_read(candidate)
 
 
-@given(st.binary(max_size=200), st.integers(0x20, 0x46))
+@given(st.binary(max_size=200), st.integers(0x20, 0x47))
 def test_frames_of_noise_are_refused_or_read(noise: bytes, kind: int) -> None:
     """A well-formed header before noise does no harm, whatever its type."""
     _refused_or_read(noise)
