@@ -13,6 +13,7 @@ import click
 
 from redraft import __version__
 from redraft.base.errors import RedraftError
+from redraft.cli.controller import controller
 from redraft.cli.digest import digest
 from redraft.cli.group import group
 from redraft.cli.local import local
@@ -48,6 +49,7 @@ for command in (
     node,
     group,
     slots,
+    controller,
     rebuild,
     recover_command,
     ping,

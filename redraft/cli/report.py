@@ -37,6 +37,7 @@ class NodeRow(msgspec.Struct):
     alive: bool = False
     rtt_ms: float | None = None
     leaving: bool = False
+    draining: bool = False
 
 
 class ReplicaRow(msgspec.Struct):

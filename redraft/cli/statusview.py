@@ -136,6 +136,8 @@ def _followers(group: GroupRow) -> Text:
 def _state(row: NodeRow) -> Text:
     if row.leaving:
         return Text("leaving" if row.alive else "down, leaving", style="yellow")
+    if row.draining:
+        return Text("drained" if row.alive else "down, drained", style="yellow")
     return Text("up", style="green") if row.alive else Text("down", style="bold red")
 
 

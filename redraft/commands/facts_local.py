@@ -49,6 +49,12 @@ _CLIENT = (
 _REDRAFT = (
     _server("redraft|remove-node", 3, _ADMIN, since="7.0.0", summary="Take a node out of the cluster",
             usage="node-id"),
+    _server("redraft|drain-node", 3, _ADMIN, since="7.0.0",
+            summary="Empty a node: its replicas go to others, it stays a member", usage="node-id"),
+    _server("redraft|undrain-node", 3, _ADMIN, since="7.0.0", summary="Let a drained node hold replicas",
+            usage="node-id"),
+    _server("redraft|controller", 2, "loading stale", since="7.0.0",
+            summary="What the controller does, puts off, and did lately, as JSON"),
     _server("redraft|move-group", -4, _ADMIN, since="7.0.0",
             summary="Choose the nodes a group stands on, the preferred leader first",
             usage="group-id node-id [node-id ...] [REPLACE]"),

@@ -81,7 +81,7 @@ def _heir(scene: Scene, record: GroupRecord) -> int:
 
 def _restored(scene: Scene, loss: Loss, heir: int) -> Decision:
     record, gone = loss.record, loss.gone
-    has = f"it has {scene.replicas[heir]} replicas"
+    has = f"it has {scene.told(heir)}"
     if gone:
         voters = scene.instead(record, gone, heir)
         dead_s = scene.facts.nodes[gone].dead_ms / 1000

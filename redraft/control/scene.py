@@ -126,6 +126,11 @@ class Scene:
             nodes, key=lambda node: (node not in self.able, node not in self.cool, self.leads[node], node)
         )
 
+    def told(self, node: int) -> str:
+        """How many replicas a node has, for people."""
+        count = self.replicas[node]
+        return f"{count} replica" if count == 1 else f"{count} replicas"
+
     # ---- what a decision changes ----
 
     def instead(self, record: GroupRecord, old: int, new: int) -> tuple[int, ...]:

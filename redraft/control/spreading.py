@@ -49,10 +49,10 @@ def _heir(scene: Scene, record: GroupRecord) -> int:
 
 
 def _drained(scene: Scene, record: GroupRecord, node: int, heir: int) -> Decision:
-    left = scene.replicas[node]
+    left = scene.told(node)
     voters = scene.instead(record, node, heir)
     reason = (
-        f"group {record.group_id}: node {node} is drained and has {left} replicas left: node {heir} takes "
+        f"group {record.group_id}: node {node} is drained and has {left} left: node {heir} takes "
         f"this one (it has {scene.replicas[heir]})"
     )
     scene.place(record, voters)
@@ -96,7 +96,7 @@ def spread_replicas(scene: Scene) -> Found:
         giver, best = found
         record = scene.by_id[best.group_id]
         reason = (
-            f"group {record.group_id}: node {giver} has {scene.replicas[giver]} replicas and node "
+            f"group {record.group_id}: node {giver} has {scene.told(giver)} and node "
             f"{best.receiver} has {best.replicas}: one goes over"
         )
         voters = scene.instead(record, giver, best.receiver)

@@ -170,6 +170,7 @@ class Controller:
             "decides": self.decides,
             "on": node.config.controller,
             "off": list(node.config.controller_off),
+            "unmade": sorted(UNMADE),
             "decisions": [_shown(each.decision) | _fate(each) for each in self._taken],
         }
         if not self.decides:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redraft.base.config import Config
@@ -25,10 +25,11 @@ from redraft.node.controller import Controller
 from redraft.node.health import Health
 from redraft.node.heartbeat import Heartbeat
 from redraft.node.hosting import Hosting
+from redraft.node.inbox import Inbox
 from redraft.node.lane import Lane
 from redraft.node.leadership import SETTLED_MS, Leadership
 from redraft.node.publishing import Publishing
-from redraft.node.seams import NO_GROUP, Clients, Next, NoClients, NodeLog, PeerLink
+from redraft.node.seams import Clients, Next, NoClients, NodeLog, PeerLink
 from redraft.node.snapshots import Snapshots
 from redraft.node.standing import Standing
 from redraft.node.states import States
@@ -36,38 +37,13 @@ from redraft.node.status import info_of, status_of
 from redraft.node.steering import Steering
 from redraft.raft.configuration import Configuration
 from redraft.raft.liveness import Liveness
-from redraft.raft.messages import (
-    OVER_MEMORY,
-    AppendEntries,
-    AppendReply,
-    InstallSnapshot,
-    InstallSnapshotReply,
-    Leads,
-    Ping,
-    Pong,
-    RequestVote,
-    Support,
-    TimeoutNow,
-    VoteReply,
-    Withdraw,
-)
+from redraft.raft.messages import OVER_MEMORY, Pong
 from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.request import Request
 from redraft.snapshot.store import Store
 from redraft.topology.cluster_map import Group, Member
-from redraft.transport.messages import (
-    NO_GROUP,
-    ExpireRequest,
-    ForwardPart,
-    ForwardRead,
-    LoadReport,
-    PartReply,
-    Published,
-    ReadIndexReply,
-    ReadIndexRequest,
-    ReadReply,
-)
+from redraft.transport.messages import NO_GROUP
 
 SWEEP_MS = 100.0
 """How often a leader looks for keys past their deadline."""
@@ -140,24 +116,7 @@ class Node:
         self._log.flush()  # what was put right when they were opened
         self.steering = Steering(self, standing)
         self.controller = Controller(self, clock)
-        self._handlers: dict[type, Callable[[int, int, Any], None]] = {
-            **dict.fromkeys((AppendEntries, AppendReply, RequestVote, VoteReply, TimeoutNow), self._on_raft),
-            Pong: self._on_pong,
-            Published: self.publishing.heard,
-            **dict.fromkeys((Ping, Leads, Support, Withdraw), self._on_liveness),
-            ForwardPart: lambda peer, group, message: self.lanes[group].on_forward_part(peer, message),
-            PartReply: lambda peer, group, message: self.lanes[group].on_part_reply(peer, message),
-            ReadIndexRequest: lambda peer, group, message: self.lanes[group].on_read_index_request(
-                peer, message
-            ),
-            ReadIndexReply: lambda _peer, group, message: self.lanes[group].on_read_index_reply(message),
-            ForwardRead: lambda peer, group, message: self.lanes[group].on_forward_read(peer, message),
-            ReadReply: lambda _peer, group, message: self.lanes[group].on_read_reply(message),
-            ExpireRequest: lambda _peer, group, _message: self.lanes[group].on_expire_request(),
-            LoadReport: lambda peer, _group, message: self.controller.on_report(peer, message),
-            InstallSnapshot: self._on_install_snapshot,
-            InstallSnapshotReply: self._on_install_snapshot_reply,
-        }
+        self._handlers = Inbox(self).handlers
 
     # ---- inputs ----
 
@@ -345,30 +304,6 @@ class Node:
         self.liveness.recheck(group)
         self._touched.add(self.lanes[group])
 
-    # ---- raft and liveness ----
-
-    def _on_raft(self, peer: int, group: int, message: Any) -> None:
-        replica = self.replicas.get(group)
-        if replica is None and isinstance(message, AppendEntries):
-            replica = self.hosting.host(group)
-        if replica is not None:
-            replica.raft.step(peer, message, self.now_ms())
-            self.stepped(replica)
-
-    def _on_install_snapshot(self, peer: int, group: int, message: InstallSnapshot) -> None:
-        replica = self.replicas.get(group) or self.hosting.host(group)
-        if replica is not None:
-            if replica.raft.on_install_snapshot(peer, message, self.now_ms()):
-                self._snapshots.on_chunk(peer, replica, message)
-            self.stepped(replica)
-
-    def _on_install_snapshot_reply(self, peer: int, group: int, message: InstallSnapshotReply) -> None:
-        replica = self.replicas.get(group)
-        if replica is not None:
-            if replica.raft.on_install_snapshot_reply(peer, message, self.now_ms()):
-                self._snapshots.on_reply(peer, group, message)
-            self.stepped(replica)
-
     # ---- replicas that come and go ----
 
     def replace_state(self, replica: Replica, applier: Applier) -> None:
@@ -400,11 +335,15 @@ class Node:
         """Why a command on the topology should not be put to its group now; None: put it."""
         return self.steering.objection(command)
 
-    def _on_liveness(self, peer: int, _group: int, message: Any) -> None:
+    # ---- liveness ----
+
+    def on_liveness(self, peer: int, _group: int, message: Any) -> None:
+        """Take what a peer says of itself, or of whom it follows; answers leave at once."""
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self.health.flags)
         self._send_liveness()
 
-    def _on_pong(self, peer: int, _group: int, message: Pong) -> None:
+    def on_pong(self, peer: int, _group: int, message: Pong) -> None:
+        """Take an answer to a round; reads may have waited for it."""
         self.liveness.step(peer, message, self.now_ms(), self._clock.wall_ms(), self.health.flags)
         self._reading |= self._asking
 

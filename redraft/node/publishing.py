@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from redraft.base.limits import PUBLISHED_BYTES_MAX
-from redraft.node.seams import NO_GROUP, PeerLink
-from redraft.transport.messages import Published
+from redraft.node.seams import PeerLink
+from redraft.transport.messages import NO_GROUP, Published
 
 if TYPE_CHECKING:
     from redraft.node.node import Node

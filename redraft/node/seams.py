@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from redraft.raft.log import LogView
 from redraft.replica.request import Request, not_executed
 from redraft.transport.messages import Published
-
-NO_GROUP: Final = 0xFFFF
-"""The group number of frames that are about the pair of nodes, or about no group."""
 
 
 class PeerLink(Protocol):

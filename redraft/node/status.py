@@ -57,6 +57,7 @@ def _moves_status(node: Node) -> list[dict[str, Any]]:
 def _node_status(node: Node, node_id: int) -> dict[str, Any]:
     member = node.cluster.member(node_id)
     own = node_id == node.node_id
+    record = node.steering.roster.topology.node(node_id)
     linked = own or bool(node.link_session(node_id))
     rtt = 0.0 if own or not linked else node.liveness.peer_state(node_id).rtt_ms
     return {
@@ -69,13 +70,9 @@ def _node_status(node: Node, node_id: int) -> dict[str, Any]:
         "alive": linked,
         "rtt_ms": round(rtt, 3),
         "leads": sum(node.leader_of(group.group_id) == node_id for group in node.cluster.groups),
-        "leaving": _is_leaving(node, node_id),
+        "leaving": record is not None and record.leaving,
+        "draining": record is not None and record.draining,
     }
-
-
-def _is_leaving(node: Node, node_id: int) -> bool:
-    record = node.steering.roster.topology.node(node_id)
-    return record is not None and record.leaving
 
 
 def _group_status(node: Node, lane: Lane) -> dict[str, Any]:

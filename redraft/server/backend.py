@@ -37,6 +37,14 @@ class Publishing(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """What a node decides on its cluster's behalf."""
+
+    def status(self) -> dict[str, Any]:
+        """What is decided, put off, and was decided lately, in JSON's types."""
+        ...
+
+
 class Groups(Protocol):
     """The way to the groups."""
 
@@ -88,6 +96,11 @@ class Node(Groups, Protocol):
     @property
     def publishing(self) -> Publishing:
         """What clients publish goes here."""
+        ...
+
+    @property
+    def controller(self) -> Decisions:
+        """What it knows of the controller, or is."""
         ...
 
     @property

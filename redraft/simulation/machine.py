@@ -25,7 +25,7 @@ from redraft.engine.hash import HashEngine
 from redraft.node.driver import IDLE_TICK_MS
 from redraft.node.node import Node
 from redraft.node.roster import Roster
-from redraft.node.seams import NO_GROUP, Next
+from redraft.node.seams import Next
 from redraft.node.standing import Standing
 from redraft.node.states import MemoryStates
 from redraft.raft.log import LogView

@@ -12,9 +12,9 @@
       PART_REPLY      origin_incarnation u64, sequence u64, outcome u8, replies
       READ_REPLY      request_id u64, outcome u8, replies
       PUBLISHED       shard u8, length u32 of the channel, channel, message
+      LOAD_REPORT     msgpack (`redraft.control.reports`)
       replies         count u32, { length u32 } * count, reply * count
                       with flag SAME: count u32, one reply that stands for all
-      LOAD_REPORT     msgpack (`redraft.control.reports`)
       CHUNK           with flag FIRST: total u64; then the next bytes of a frame of `total` bytes,
                       header included; flag LAST: its last ones
 

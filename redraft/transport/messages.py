@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
 
 NO_GROUP: Final = 0xFFFF
-"""The group number of frames that are about the pair of nodes."""
+"""The group number of frames that are about the pair of nodes, or about no group."""
 
 
 class Outcome(IntEnum):

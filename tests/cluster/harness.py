@@ -52,12 +52,16 @@ def redraft_command(*flags: str) -> Command:
 
 
 def server_environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a server: ours, without settings that stand in it by accident."""
+    """Return the environment of a server: ours, without settings that stand in it by accident.
+
+    The controller is off unless `settings` say otherwise: tests put replicas where they want them.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REDRAFT_")}
     if "REDRAFT_PURE" in os.environ:
         kept["REDRAFT_PURE"] = os.environ["REDRAFT_PURE"]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), **(settings or {})}
+    own = {"PYTHONPATH": os.pathsep.join(paths), "REDRAFT_CONTROLLER": "no"}
+    return {**kept, **own, **(settings or {})}
 
 
 def connect(port: int, *, timeout_s: float = SOCKET_TIMEOUT_S, **options: Any) -> redis.Redis:

@@ -15,16 +15,19 @@ from tests.commands.oracle import Oracle
 ALL = [row for command in COMMANDS for row in (command, *command.subcommands)]
 LATER = {
     b"cluster|migration",
-    b"redraft|cancel-move",
-    b"redraft|move-slots",
     b"client|setinfo",
     b"client|no-touch",
     b"cluster|myshardid",
     b"redraft",
+    b"redraft|cancel-move",
+    b"redraft|controller",
     b"redraft|digest",
+    b"redraft|drain-node",
     b"redraft|move-group",
+    b"redraft|move-slots",
     b"redraft|remove-node",
     b"redraft|status",
+    b"redraft|undrain-node",
 }
 """Not in Redis 7.0."""
 ARITIES_BEFORE = {b"zrank": 3, b"zrevrank": 3}

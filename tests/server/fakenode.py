@@ -99,6 +99,10 @@ class FakeNode:
         return Contact(0.0, self.silent_ms[peer], 0, False)
 
     @property
+    def controller(self) -> FakeNode:
+        return self
+
+    @property
     def members(self) -> Sequence[Member]:
         return self.map.members
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redraft.control.topology import Place, Refused, Remove
+from redraft.control.topology import Drain, Place, Refused, Remove
 from tests.server.harness import Site
 
 
@@ -12,7 +12,15 @@ def test_changes_are_put_to_the_topology_group(site: Site) -> None:
     assert client.ask("REDRAFT", "REMOVE-NODE", "3") == b":7\r\n"
     assert client.ask("redraft", "move-group", "2", "3", "1") == b":7\r\n"
     assert client.ask("REDRAFT", "MOVE-GROUP", "2", "1", "REPLACE") == b":7\r\n"
-    assert site.node.topology_commands == [Remove(3), Place(2, (3, 1)), Place(2, (1,), replacing=True)]
+    assert client.ask("REDRAFT", "DRAIN-NODE", "2") == b":7\r\n"
+    assert client.ask("REDRAFT", "UNDRAIN-NODE", "2") == b":7\r\n"
+    assert site.node.topology_commands == [
+        Remove(3),
+        Place(2, (3, 1)),
+        Place(2, (1,), replacing=True),
+        Drain(2, draining=True),
+        Drain(2, draining=False),
+    ]
 
 
 def test_changes_that_are_objected_to_are_not_put(site: Site) -> None:

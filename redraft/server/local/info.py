@@ -228,4 +228,8 @@ def _status(connection: Connection, _args: list[bytes]) -> Value:
     return json.dumps(connection.front.node.status())
 
 
-SUBCOMMANDS: dict[bytes, Handler] = {b"status": _status}
+def _controller(connection: Connection, _args: list[bytes]) -> Value:
+    return json.dumps(connection.front.node.controller.status())
+
+
+SUBCOMMANDS: dict[bytes, Handler] = {b"controller": _controller, b"status": _status}

@@ -1,4 +1,4 @@
-"""REDRAFT REMOVE-NODE, MOVE-GROUP, MOVE-SLOTS, CANCEL-MOVE: changes that are put to the topology group.
+"""REDRAFT REMOVE-NODE, DRAIN-NODE, MOVE-GROUP, MOVE-SLOTS and the like: put to the topology group.
 
 The answer comes when the change is decided; what follows from it (replicas or slots that move) goes on by
 itself, and is seen in REDRAFT STATUS.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from redraft.control.applier import encode_request
 from redraft.control.slotmoves import CancelMove, MoveSlots, read
-from redraft.control.topology import TOPOLOGY_GROUP, Command, Place, Remove
+from redraft.control.topology import TOPOLOGY_GROUP, Command, Drain, Place, Remove
 from redraft.server.encode import Value
 from redraft.server.local.outcome import Handler, Outcome
 from redraft.server.words import ReplyError
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 def _remove_node(connection: Connection, args: list[bytes]) -> Value | Outcome:
     (node_id,) = _numbers(args[2:])
     return _put(connection, Remove(node_id))
+
+
+def _drain_node(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    (node_id,) = _numbers(args[2:])
+    return _put(connection, Drain(node_id, args[1].lower() == b"drain-node"))
 
 
 def _move_group(connection: Connection, args: list[bytes]) -> Value | Outcome:
@@ -74,7 +79,9 @@ def _numbers(args: Sequence[bytes]) -> list[int]:
 
 SUBCOMMANDS: dict[bytes, Handler] = {
     b"cancel-move": _cancel_move,
+    b"drain-node": _drain_node,
     b"move-group": _move_group,
     b"move-slots": _move_slots,
     b"remove-node": _remove_node,
+    b"undrain-node": _drain_node,
 }
