@@ -168,26 +168,27 @@ class Keyspace:
         """Return how many keys slots have."""
         return sum(map(self.engine.slot_size, slots))
 
-    def drop_slots(self, slots: Sequence[int], known: Sequence[int] | None = None) -> None:
+    def drop_slots(self, slots: Sequence[int], known: Sequence[int] = ()) -> None:
         """Delete all keys of owned slots at once; it can't be undone.
 
-        `known`, if it is known: how many have a deadline, and the bytes of all; else they are counted.
+        `known`, if it is known: how many there are, how many of them have a deadline, and the bytes of all.
+        Else, or if the first number is wrong, they are counted.
         """
-        keys = self.count(slots)
-        if known is None:
-            known = self._weighed(slots, keys)
-        modified, size_of = self.open_modified(), self.engine.slot_size
-        for slot in slots:
-            if size_of(slot):
-                modified[slot] = self.index
-                if self.tracker is not None:
-                    self.tracker.emptied(slot)
-            self.deadlines.drop(slot)
-            self.engine.delete_slot(slot)
+        size_of = self.engine.slot_size
+        sizes = {slot: size for slot in slots if (size := size_of(slot))}
+        filled, keys = list(sizes), sum(sizes.values())
+        if not known or known[0] != keys:
+            known = (keys, *self._weighed(slots, keys))
+        self.mark_modified(filled)
+        if self.tracker is not None:
+            for slot in filled:
+                self.tracker.emptied(slot)
+        self.deadlines.drop(slots)
+        self.engine.delete_slots(filled)
         self.opened.clear()
         self.key_count -= keys
-        self.expiring_count -= known[0]
-        self.data_bytes -= known[1]
+        self.expiring_count -= known[1]
+        self.data_bytes -= known[2]
 
     def _weighed(self, slots: Sequence[int], keys: int) -> tuple[int, int]:
         """Return how many keys of owned slots have a deadline, and the bytes of all."""
@@ -212,9 +213,9 @@ class Keyspace:
 
     def mark_modified(self, slots: Iterable[int]) -> None:
         """Something was changed in these slots by the entry being applied."""
-        modified = self.open_modified()
+        modified, index = self.open_modified(), self.index
         for slot in slots:
-            modified[slot] = self.index
+            modified[slot] = index
 
     # ---- keys ----
 

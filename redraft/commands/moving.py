@@ -37,7 +37,7 @@ from redraft.commands.context import Context
 from redraft.commands.keyspace import Keyspace
 from redraft.commands.ownership import Decision, Incoming, Outgoing, Ownership, parse_slots
 from redraft.commands.reply import OK, OVER_MEMORY, CommandError, bulk, integer, simple
-from redraft.commands.staging import decode_operations, stage, take_over, wipe
+from redraft.commands.staging import came, decode_operations, stage, take_over, wipe
 
 ACCEPTED: Final = simple(b"ACCEPTED")
 REFUSED: Final = simple(b"REFUSED")
@@ -127,7 +127,7 @@ def _release(ctx: Context, number: int, args: list[bytes]) -> bytes:
         return OK
     if not known.frozen or len(counts) not in {0, 3}:
         raise CommandError(GAP)
-    keyspace.drop_slots(known.slots, counts[1:] if counts[:1] == (keyspace.count(known.slots),) else None)
+    keyspace.drop_slots(known.slots, counts)
     del ownership.outgoing[number]
     ownership.close(number)
     gone = set(known.slots)
@@ -237,9 +237,7 @@ def status(keyspace: Keyspace, number: int) -> Status:
         return Status("frozen" if outgoing.frozen else "copying", outgoing.attempt)
     if number in ownership.incoming:
         incoming = ownership.incoming[number]
-        keys = sum(map(keyspace.engine.slot_size, incoming.counts))
-        expiring, size = (sum(counts[at] for counts in incoming.counts.values()) for at in (0, 1))
-        return Status("importing", incoming.attempt, incoming.number, keys, expiring, size)
+        return Status("importing", incoming.attempt, incoming.number, *came(keyspace, incoming))
     if number in ownership.decided:
         made = ownership.decided[number]
         phase = "accepted" if made.accepted else "refused"

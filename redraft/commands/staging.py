@@ -75,20 +75,27 @@ def stage(keyspace: Keyspace, incoming: Incoming, operations: Iterable[Operation
         elif kind == "x":
             engine.drop_members(slot, operation[2])
         else:
-            _empty(keyspace, incoming, slot)
+            _empty(keyspace, incoming, [slot])
 
 
 def wipe(keyspace: Keyspace, incoming: Incoming) -> None:
     """Drop all that has come."""
-    for slot in sorted(incoming.counts):
-        _empty(keyspace, incoming, slot)
+    _empty(keyspace, incoming, sorted(incoming.counts))
+
+
+def came(keyspace: Keyspace, incoming: Incoming) -> tuple[int, int, int]:
+    """Return how much is staged: keys, those with a deadline, bytes."""
+    keys = sum(map(keyspace.engine.slot_size, incoming.counts))
+    expiring = size = 0
+    for more, weight_of in incoming.counts.values():
+        expiring += more
+        size += weight_of
+    return keys, expiring, size
 
 
 def take_over(keyspace: Keyspace, incoming: Incoming) -> tuple[int, int, int]:
     """What has come is the group's own from now on: count it; returns keys, those with a deadline, bytes."""
-    keys = sum(map(keyspace.engine.slot_size, incoming.counts))
-    expiring = sum(counts[0] for counts in incoming.counts.values())
-    size = sum(counts[1] for counts in incoming.counts.values())
+    keys, expiring, size = came(keyspace, incoming)
     keyspace.key_count += keys
     keyspace.expiring_count += expiring
     return keys, expiring, size
@@ -116,9 +123,8 @@ def _forget(keyspace: Keyspace, counts: list[int], slot: int, key: bytes, old: b
         keyspace.deadlines.discard(int.from_bytes(old[1:BODY_AT], "big"), slot, key)
 
 
-def _empty(keyspace: Keyspace, incoming: Incoming, slot: int) -> None:
-    counts = incoming.counts.pop(slot, None)
-    if counts is not None:
-        keyspace.data_bytes -= counts[1]
-        keyspace.deadlines.drop(slot)
-        keyspace.engine.delete_slot(slot, even_if_empty=True)
+def _empty(keyspace: Keyspace, incoming: Incoming, slots: Sequence[int]) -> None:
+    """Drop what has come for these slots, each of which has counts."""
+    keyspace.data_bytes -= sum([incoming.counts.pop(slot)[1] for slot in slots])
+    keyspace.deadlines.drop(slots)
+    keyspace.engine.delete_slots(slots, even_if_empty=True)

@@ -30,11 +30,13 @@ class Walker:
     """One walk through the slots of a move."""
 
     __slots__ = (
-        "_ahead", "_coming", "_going_on", "_keys", "_keyspace", "_low", "_slot", "_slots", "_tracker",
+        "_ahead", "_coming", "_going_on", "_keys", "_keyspace", "_low", "_slot", "_slots", "_stored",
+        "_tracker",
     )  # fmt: skip
 
     def __init__(self, keyspace: Keyspace, tracker: Tracker, slots: Iterable[int]) -> None:
         self._keyspace = keyspace
+        self._stored: Durable | None = keyspace.engine if isinstance(keyspace.engine, Durable) else None
         self._tracker = tracker
         self._slots = sorted(slots, reverse=True)
         """Not begun."""
@@ -86,17 +88,16 @@ class Walker:
         engine = self._keyspace.engine
         if not engine.slot_size(slot):
             return
-        if isinstance(engine, Durable):
+        if self._stored is not None:
             self._low = b""
         else:
             assert isinstance(engine, HashEngine)
             self._keys = list(engine.tables[slot] or ())
 
     def _read(self, low: bytes, budget: Budget) -> None:
-        engine = self._keyspace.engine
-        assert isinstance(engine, Durable)
+        assert self._stored is not None
         keys_max = min(self._ahead, budget.keys)
-        self._coming, self._low = engine.records(self._slot, low, keys_max, budget.bytes)
+        self._coming, self._low = self._stored.records(self._slot, low, keys_max, budget.bytes)
         self._coming.reverse()
         if not self._coming:
             budget.end()

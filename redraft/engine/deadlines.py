@@ -1,8 +1,8 @@
 """When keys expire: a heap for each slot, and above them one of what comes first in each.
 
 A deadline that was changed or whose key was deleted stays in its slot's heap and is recognised when it
-comes up (`is_current`), so that a plain SET over an expiring key costs nothing here.  Stale entries
-are swept out once they outnumber what was left by the last sweep.  The order is a function of the state only,
+comes up (`is_current`), so that a plain SET over an expiring key costs next to nothing here.  Stale entries
+of a slot are swept out once they outnumber the others.  The order is a function of the state only,
 so every replica removes the same keys for the same entry.
 
 Always true: the first entry of each slot that is not held back stands in `_heads`, among others that were
@@ -30,12 +30,12 @@ Entry = tuple[int, int, bytes]
 class Deadlines:
     """The deadlines of one replica's keys."""
 
-    __slots__ = ("_garbage", "_heads", "_held", "_is_current", "_limits", "_slots")
+    __slots__ = ("_garbage", "_heads", "_held", "_is_current", "_slots", "_stale")
 
     def __init__(self, is_current: Callable[[int, int, bytes], bool]) -> None:
         self._slots: dict[int, list[Entry]] = {}
-        self._limits: dict[int, int] = {}
-        """By slot: how long its heap may get before it is swept; where nothing is said, `STALE_KEPT`."""
+        self._stale: dict[int, int] = {}
+        """By slot: how many of its heap are stale, or a few more."""
         self._heads: list[Entry] = []
         self._held: frozenset[int] = frozenset()
         self._garbage: list[list[Entry]] = []
@@ -50,15 +50,16 @@ class Deadlines:
         heap = self._slots.get(slot)
         if heap is None:
             heap = self._slots[slot] = []
-        elif len(heap) > STALE_KEPT and len(heap) > self._limits.get(slot, 0):
-            self._sweep(slot, heap)
         entry = (deadline_ms, slot, key)
         heappush(heap, entry)
         if heap[0] is entry:
             self._lead(entry)
 
-    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:
+    def discard(self, deadline_ms: int, slot: int, key: bytes) -> None:  # noqa: ARG002 - it is looked for later
         """A key has that deadline no more: it is seen when it comes up."""
+        stale = self._stale[slot] = self._stale.get(slot, 0) + 1
+        if stale > STALE_KEPT and 2 * stale > len(heap := self._slots[slot]):
+            self._sweep(slot, heap)
 
     def load(self, deadlines: list[Entry]) -> None:
         """Note many at once, from a snapshot."""
@@ -68,7 +69,6 @@ class Deadlines:
         for slot in slots:
             heap = self._slots[slot]
             heapify(heap)
-            self._limits[slot] = 2 * len(heap) + STALE_KEPT
             self._lead(heap[0])
 
     def first(self) -> Entry | None:
@@ -85,6 +85,7 @@ class Deadlines:
             else:
                 heappop(heads)
                 heappop(heap)
+                self._stale[slot] = max(0, self._stale.get(slot, 0) - 1)
                 if heap:
                     heappush(heads, heap[0])
         return None
@@ -92,16 +93,20 @@ class Deadlines:
     def hold(self, slots: Iterable[int]) -> None:
         """Hold back the deadlines of these slots, and of no others."""
         before, self._held = self._held, frozenset(slots)
-        for slot in before - self._held:
-            if heap := self._slots.get(slot):
-                self._lead(heap[0])
+        if before != self._held:
+            self._begin_heads()
 
-    def drop(self, slot: int) -> None:
-        """Forget those of a slot."""
-        heap = self._slots.pop(slot, None)
-        if heap:
-            self._garbage.append(heap)
-        self._limits.pop(slot, None)
+    def drop(self, slots: Iterable[int]) -> None:
+        """Forget those of slots."""
+        heaps = self._slots
+        if heaps:
+            for slot in slots:
+                heap = heaps.pop(slot, None)
+                if heap is not None:
+                    self._garbage.append(heap)
+                    self._stale.pop(slot, None)
+            if not heaps:
+                self._heads.clear()
 
     def tend(self) -> bool:
         """Free a bit of what was forgotten; return whether there is more."""
@@ -119,13 +124,16 @@ class Deadlines:
         if entry[1] in self._held:
             return
         if len(heads) > 2 * len(self._slots) + HEADS_KEPT:
-            heads[:] = [heap[0] for slot, heap in self._slots.items() if heap and slot not in self._held]
-            heapify(heads)
+            self._begin_heads()
         heappush(heads, entry)
+
+    def _begin_heads(self) -> None:
+        self._heads[:] = [heap[0] for slot, heap in self._slots.items() if heap and slot not in self._held]
+        heapify(self._heads)
 
     def _sweep(self, slot: int, heap: list[Entry]) -> None:
         heap[:] = {entry for entry in heap if self._is_current(*entry)}
         heapify(heap)
-        self._limits[slot] = 2 * len(heap) + STALE_KEPT
+        self._stale[slot] = 0
         if heap:
             self._lead(heap[0])

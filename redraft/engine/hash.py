@@ -16,7 +16,7 @@ whoever writes a key of a slot in `pending` has to tell the capture (`keep`) bef
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sortedcontainers import SortedList
@@ -166,20 +166,28 @@ class HashEngine:
             table = self.tables[slot] = {}
         table.update(zip(keys, records, strict=True))
 
-    def delete_slot(self, slot: int, *, even_if_empty: bool = False) -> None:  # noqa: ARG002 - costs nothing
-        """See `Engine.delete_slot`."""
-        if self.pending[slot]:
-            assert self._capture is not None
-            self._capture.keep_slot(slot)
-        elif self.tables[slot]:
-            self._garbage.append(self.tables[slot])
-        self.tables[slot] = None
-        self.orders.pop(slot, None)
-        collections = self.collections[slot]
-        if collections is not None:
-            if self._capture is None or not self._capture.keep_collections(slot, collections):
-                self._garbage.append(collections)
-            self.collections[slot] = None
+    def delete_slots(
+        self,
+        slots: Iterable[int],
+        *,
+        even_if_empty: bool = False,  # noqa: ARG002 - costs nothing
+    ) -> None:
+        """See `Engine.delete_slots`."""
+        tables, pending, garbage, capture = self.tables, self.pending, self._garbage, self._capture
+        for slot in slots:
+            if pending[slot]:
+                assert capture is not None
+                capture.keep_slot(slot)
+            elif tables[slot]:
+                garbage.append(tables[slot])
+            tables[slot] = None
+            collections = self.collections[slot]
+            if collections is not None:
+                if capture is None or not capture.keep_collections(slot, collections):
+                    garbage.append(collections)
+                self.collections[slot] = None
+            if self.orders:
+                self.orders.pop(slot, None)
 
     # ---- collections ----
 

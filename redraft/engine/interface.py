@@ -100,8 +100,8 @@ class Deadlines(Protocol):
     def hold(self, slots: Iterable[int]) -> None:
         """Hold back the deadlines of these slots, and of no others, from now on."""
 
-    def drop(self, slot: int) -> None:
-        """Forget those of a slot, which is about to be deleted (`Engine.delete_slot`)."""
+    def drop(self, slots: Iterable[int]) -> None:
+        """Forget those of slots, which are about to be deleted (`Engine.delete_slots`)."""
 
     def tend(self) -> bool:
         """Free a bit of what was forgotten; return whether there is more."""
@@ -160,8 +160,8 @@ class Engine(Protocol):
     def load(self, slot: int, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
         """Store many records of keys that are new, before anything scans or captures."""
 
-    def delete_slot(self, slot: int, *, even_if_empty: bool = False) -> None:
-        """Delete all keys of a slot, the members of its collections, and its deadlines, in no time.
+    def delete_slots(self, slots: Iterable[int], *, even_if_empty: bool = False) -> None:
+        """Delete all keys of slots, the members of their collections, and their deadlines, in no time.
 
         A slot that has no keys may have members all the same, while it is filled by a move: `even_if_empty`.
         """

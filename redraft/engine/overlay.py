@@ -66,12 +66,13 @@ class Written:
 
     def put_in_order(self, most: int) -> bool:
         """Do some of what the next walk would do first; True when nothing is left of it."""
-        order = self._order
+        order, values = self._order, self.values
         if order is None:
             order = self._order = SortedList()
         known = len(order)
-        order.update(self._named(islice(self.values, known, known + most)))
-        return len(order) == len(self.values)
+        if known != len(values):
+            order.update(self._named(islice(values, known, known + most)))
+        return len(order) == len(values)
 
     def _named(self, names: Any) -> Any:
         return [place(crc32(key)) + key for key in names] if self._cut else names

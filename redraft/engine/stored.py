@@ -45,6 +45,8 @@ from redraft.engine.window import Read, Window
 from redraft.topology.slots import SLOTS
 
 _SLOT: Final = struct.Struct(">IHc")
+_EPOCH: Final = struct.Struct(">IH")
+"""What the prefixes of a slot begin with."""
 _PLACE: Final = struct.Struct(">I")
 _ID: Final = struct.Struct(">Q")
 _PREFIX_BYTES: Final = _SLOT.size
@@ -232,18 +234,23 @@ class StoredEngine:
         """See `Engine.items`."""
         return ((name[PLACE_BYTES:], record) for name, record in self.walk(self._prefix(slot), b"", None))
 
-    def delete_slot(self, slot: int, *, even_if_empty: bool = False) -> None:
-        """See `Engine.delete_slot`."""
-        if not self.sizes[slot] and not even_if_empty:
-            return
-        self.sizes[slot] = 0
-        self.tables[slot] = None
-        self._members.clear()
-        self.windows.clear()
-        state = self.state
-        self.forget(self._prefix(slot)[:_KIND_AT])
-        state.epochs[slot] = state.epochs.get(slot, state.epoch) + 1
-        self._prefixes.pop(slot, None)
+    def delete_slots(self, slots: Iterable[int], *, even_if_empty: bool = False) -> None:
+        """See `Engine.delete_slots`."""
+        sizes, tables, prefixes, state = self.sizes, self.tables, self._prefixes, self.state
+        epochs, first = state.epochs, state.epoch
+        doomed = []
+        for slot in slots:
+            if sizes[slot] or even_if_empty:
+                sizes[slot] = 0
+                tables[slot] = None
+                epoch = epochs.get(slot, first)
+                epochs[slot] = epoch + 1
+                doomed.append(_EPOCH.pack(epoch, slot))
+                prefixes.pop(slot, None)
+        if doomed:
+            self._members.clear()
+            self.windows.clear()
+            self.forget(doomed)
 
     # ---- members ----
 
@@ -265,7 +272,7 @@ class StoredEngine:
         self.windows.pop(prefix, None)
         self.active.maps.pop(prefix, None)
         if number <= self._known_collection:
-            self.forget(prefix)
+            self.forget([prefix])
 
     def move_members(self, slot: int, number: int, to_slot: int, to_number: int) -> None:
         """See `Engine.move_members`."""
@@ -532,10 +539,13 @@ class StoredEngine:
     def _members_prefix(self, slot: int, number: int) -> bytes:
         return self._prefix(slot)[:_KIND_AT] + b"m" + _ID.pack(number)
 
-    def forget(self, prefix: bytes) -> None:
-        """All below a prefix is gone, and nothing will ever be written there again."""
-        self.active.put(JUNK, prefix, b"")
-        self._fresh_junk.append(prefix)
+    def forget(self, prefixes: list[bytes]) -> None:
+        """All below these prefixes is gone, and nothing will ever be written there again."""
+        values = self.active.values(JUNK)
+        known = len(values)
+        values.update(dict.fromkeys(prefixes, b""))
+        self.active.bytes += (len(values) - known) * (len(prefixes[0]) + ENTRY_BYTES)
+        self._fresh_junk += prefixes
 
 
 class StoredCapture:

@@ -78,13 +78,17 @@ class StoredDeadlines:
     def hold(self, slots: Iterable[int]) -> None:
         """See `Deadlines.hold`."""
         before, self._held = self._held, frozenset(slots)
-        for slot in before - self._held:
-            if slot in self._bounds:
-                heappush(self._heads, self._bounds[slot])
+        if before != self._held:
+            self._begin_heads()
 
-    def drop(self, slot: int) -> None:
+    def drop(self, slots: Iterable[int]) -> None:
         """See `Deadlines.drop`."""
-        self._bounds.pop(slot, None)
+        bounds = self._bounds
+        if bounds:
+            for slot in slots:
+                bounds.pop(slot, None)
+            if not bounds:
+                self._heads.clear()
 
     def tend(self) -> bool:
         """See `Deadlines.tend`."""
@@ -99,8 +103,11 @@ class StoredDeadlines:
             if slot not in self._held:
                 heappush(self._heads, entry)
                 if len(self._heads) > 2 * len(self._bounds) + HEADS_KEPT:
-                    self._heads = [entry for slot, entry in self._bounds.items() if slot not in self._held]
-                    heapify(self._heads)
+                    self._begin_heads()
+
+    def _begin_heads(self) -> None:
+        self._heads[:] = [entry for slot, entry in self._bounds.items() if slot not in self._held]
+        heapify(self._heads)
 
     def _go_on(self, bound: Entry) -> None:
         """A slot's bound is no current deadline: look for the first one behind it."""

@@ -60,7 +60,7 @@ def test_engine_delete_slot_is_a_range(engine: Engine) -> None:
     """A slot's keys go at once, its neighbours' stay."""
     for slot in (4, 5, 6):
         engine.put(slot, b"k", b"v")
-    engine.delete_slot(5)
+    engine.delete_slots([5])
     assert [engine.slot_size(slot) for slot in (4, 5, 6)] == [1, 0, 1]
     assert list(engine.items(5)) == []
 
@@ -184,7 +184,7 @@ def test_engine_capture_is_of_its_moment_whatever_is_written_meanwhile(engine: E
         elif rng.random() < 0.4:
             engine.delete(slot, rng.choice(names))
         elif rng.random() < 0.001:
-            engine.delete_slot(slot)
+            engine.delete_slots([slot])
         else:
             engine.put(slot, rng.choice(names), b"%d" % number)
 

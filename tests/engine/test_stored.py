@@ -101,13 +101,13 @@ class Model:
                 if not any(at == slot for at, _ in self.keys):
                     engine.drop_members(*of)
                 del self.members[of]
-            engine.delete_slot(slot)
+            engine.delete_slots([slot])
             self.keys = {place: record for place, record in self.keys.items() if place[0] != slot}
         elif what < 0.93:  # as FLUSHALL does it
             for of in list(self.members):
                 engine.drop_members(*of)
             for each in SLOTS:
-                engine.delete_slot(each)
+                engine.delete_slots([each])
             self.keys, self.members = {}, {}
 
     def check(self, engine: StoredEngine, rng: random.Random) -> None:
@@ -236,7 +236,7 @@ def test_stored_engine_cleans_a_large_slot_bit_by_bit(
     for number in range(500):
         engine.put(1, b"%d" % number, b"v")
     settled(engine)
-    engine.delete_slot(1)
+    engine.delete_slots([1])
     engine.put(1, b"new", b"v")
     settled(engine)
     visits = 0
@@ -290,7 +290,7 @@ def test_stored_engine_emptied_slot_by_slot_looks_at_nothing_and_writes_nothing_
 
     engine.active.maps = Watched(engine.active.maps)
     for slot in range(4000):
-        engine.delete_slot(slot)
+        engine.delete_slots([slot])
     assert not looked
     settled(engine)
     assert all(key.startswith(JUNK) for key in rows(engine))

@@ -103,7 +103,7 @@ class Model:
         self.keys = {key: record for key, record in self.keys.items() if key[0] != slot}
         self.members = {number: found for number, found in self.members.items() if found[0] != slot}
         if engine is not None:
-            engine.delete_slot(slot)
+            engine.delete_slots([slot])
 
     def load(self, engine: Engine) -> None:
         """Fill an engine, as from a snapshot."""
