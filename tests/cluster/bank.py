@@ -118,8 +118,10 @@ class Bank:
                 raise teller.crash
 
     def judge(self) -> list[str]:
-        """Return all that audits have found wrong, and a last one's findings at each node."""
+        """Return all that audits have found wrong, and a last one's findings at each living node."""
         for teller in self.tellers:
+            if not teller.node.living:
+                continue
             with connect(teller.node.port) as client:
                 for branch in range(BRANCHES):
                     teller.audit(client, branch)
