@@ -99,9 +99,17 @@ def redis_load(port: int, case: Case, requests: int) -> Rate:
 
 
 def cluster_load(
-    port: int, connections: int, pipeline: int, requests: int, keys: int, *, leaders: int
+    port: int,
+    connections: int,
+    pipeline: int,
+    requests: int,
+    keys: int,
+    *,
+    leaders: int,
+    command: str = "get",
+    size: int = 3,
 ) -> Rate:
-    """Run redis-benchmark's GET once at all leaders' primary ports; it takes one leader for no cluster."""
+    """Run redis-benchmark's GET or SET at all leaders' primary ports; it takes one leader for no cluster."""
     flags = {
         "-h": HOST,
         "-p": port,
@@ -109,7 +117,8 @@ def cluster_load(
         "-P": pipeline,
         "-n": requests,
         "-r": keys,
-        "-t": "get",
+        "-d": size,
+        "-t": command,
     }
     flat = [str(part) for pair in flags.items() for part in pair]
     said = _run(["redis-benchmark", *flat, *(["--cluster"] if leaders > 1 else []), "--csv"], GRACE_S)

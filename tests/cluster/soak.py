@@ -77,6 +77,9 @@ def _round(cluster: Cluster, chance: random.Random, kill_every: float) -> tuple[
         for node in cluster.nodes:
             until_no_moves(cluster, node)
     wrong = [*load.judge(cluster.nodes), *load.judge_errors(), *bank.judge()]
+    compared = cluster.admin(chance.choice(cluster.nodes), "digest")
+    if compared.returncode:
+        wrong.append(f"replicas differ: {compared.stdout}{compared.stderr}")
     summary = {name: figure for name, figure in load.summary().items() if not isinstance(figure, dict)}
     return {"moves": moves, "cancelled": cancelled, "kills": kills, **bank.summary(), **summary}, wrong
 
