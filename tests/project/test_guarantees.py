@@ -24,6 +24,7 @@ SECTIONS = (
     "Apply",
     "Transactions",
     "Slots that move: requests",
+    "Slots that move: groups",
     "Clients that know clusters",
     "What went wrong elsewhere",
 )
