@@ -25,6 +25,7 @@ PORT_MAX: Final = 65535
 # The cluster.
 NODES_MAX: Final = 64
 GROUPS_MAX: Final = 1024
+GROUP_ID_MAX: Final = 0xFFFE  # ids are given once and are 16 bits on the wire, where 0xFFFF is no group
 SECRET_BYTES_MIN: Final = 16  # a shared secret shorter than this is guessed, not shared
 SECRET_BYTES_MAX: Final = 4 * KIB
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from redraft.control.groups import CreateGroup, SplitGroup
 from redraft.control.topology import Command, Place, Refused, Remove, Topology, apply, topology_placement
 
 
@@ -24,6 +25,8 @@ def objection(topology: Topology, command: Command, alive: Callable[[int], bool]
         return _dead_target(topology, command, alive) or _without_majority(topology, after, alive)
     if isinstance(command, Remove):
         return _without_majority(topology, after, alive)
+    if isinstance(command, CreateGroup | SplitGroup):
+        return _dead_founder(after, alive)
     return None
 
 
@@ -33,6 +36,13 @@ def _dead_target(topology: Topology, command: Place, alive: Callable[[int], bool
     for voter in command.voters:
         if voter not in group.voters and not alive(voter):
             return Refused(f"Node {voter} does not answer: a replica can be placed there once it does.")
+    return None
+
+
+def _dead_founder(after: Topology, alive: Callable[[int], bool]) -> Refused | None:
+    for voter in after.groups[-1].voters:
+        if not alive(voter):
+            return Refused(f"Node {voter} does not answer: name other nodes for the new group.")
     return None
 
 

@@ -21,6 +21,19 @@ def fill(placements: Mapping[int, tuple[int, ...]], node_id: int, replication_fa
     }
 
 
+def founders(
+    placements: Mapping[int, tuple[int, ...]], staying: Sequence[int], replication_factor: int
+) -> tuple[int, ...]:
+    """Where a new group is to stand: the node that should lead the fewest first, then the least loaded."""
+    load, leads = Counter(dict.fromkeys(staying, 0)), Counter(dict.fromkeys(staying, 0))
+    for voters in placements.values():
+        load.update(voters)
+        leads.update(voters[:1])
+    leader = min(staying, key=lambda node: (leads[node], load[node], node))
+    others = sorted((node for node in staying if node != leader), key=lambda node: (load[node], node))
+    return (leader, *others[: replication_factor - 1])
+
+
 def replaced(placements: Mapping[int, tuple[int, ...]], node_id: int, staying: Sequence[int]) -> Placements:
     """Put the least loaded node of `staying` in the place of `node_id`, group by group.
 

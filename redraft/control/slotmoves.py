@@ -34,6 +34,8 @@ class GroupRecord(msgspec.Struct, frozen=True):
 
     (`settled_index`, `settled_term`) is a committed place in the group's log, as of which it had settled.
     `first` has the slots that the group owned before its log began, once they are others than now.
+    `founders` is the configuration its log began with; empty: what follows from the first configuration.
+    `dropping`: it is to go once it has no slots any more (`redraft.control.groups`).
     """
 
     group_id: int
@@ -44,6 +46,8 @@ class GroupRecord(msgspec.Struct, frozen=True):
     settled_index: int = 0
     settled_term: int = 0
     first: Ranges | None = None
+    founders: tuple[int, ...] = ()
+    dropping: bool = False
 
     @property
     def first_slots(self) -> Ranges:
@@ -126,7 +130,7 @@ def apply_move(
                 f"Group {move.target} owns the slots of move {move.move_id} already: move them back instead."
             )
             return Outcome(groups, moves, why)
-        return Outcome(groups, _changed(moves, replace(move, cancelled=True)))
+        return Outcome(_staying(groups, move.source), _changed(moves, replace(move, cancelled=True)))
     if move is None:
         return Outcome(groups, moves)  # a late or repeated report
     if isinstance(command, EndMove):
@@ -145,7 +149,9 @@ def _immovable(groups: Sequence[GroupRecord], moves: Sequence[MoveRecord], comma
         return f"Group {command.target} owns these slots already."
     for group in (command.source, command.target):
         if group not in owners:
-            return f"There is no group {group}: the groups are {', '.join(map(str, sorted(owners)))}."
+            return no_such_group(groups, group)
+    if owners[command.target].dropping:
+        return f"Group {command.target} is being dropped: it gets no slots any more."
     wanted = slots_of(command.slots)
     if len(wanted) != sum(high - low + 1 for low, high in command.slots):
         return "A slot is named twice."
@@ -160,6 +166,19 @@ def _immovable(groups: Sequence[GroupRecord], moves: Sequence[MoveRecord], comma
                 f"{move.target} (move {move.move_id}): wait for that, or cancel it."
             )
     return ""
+
+
+def no_such_group(groups: Iterable[GroupRecord], group_id: int) -> str:
+    """The sentence for a group that is none."""
+    known = ", ".join(str(group.group_id) for group in groups)
+    return f"There is no group {group_id}: the groups are {known}."
+
+
+def _staying(groups: tuple[GroupRecord, ...], group_id: int) -> tuple[GroupRecord, ...]:
+    """The groups once it has been given up to move this one's slots: it is not to go any more."""
+    if not any(group.dropping and group.group_id == group_id for group in groups):
+        return groups
+    return tuple(replace(each, dropping=False) if each.group_id == group_id else each for each in groups)
 
 
 def _handed_over(groups: Iterable[GroupRecord], move: MoveRecord) -> tuple[GroupRecord, ...]:

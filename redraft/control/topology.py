@@ -10,6 +10,7 @@ Invariants:
 - `settled` of a group is the newest `placed` that its committed configuration was equal to; at or above
   `placed` it says: nobody else has a part in the group any more.
 - A node leaves the members only once every group has settled without it.
+- A group's id, too, is given once and never again: all below `next_group_id` have been.
 
 Must not know: Raft, clocks, who is alive, who asks.  What can't be decided from the topology alone (is a
 majority alive?) is asked before a command is proposed (`redraft.control.admission`).
@@ -25,7 +26,17 @@ from msgspec.structs import replace
 
 from redraft.base.announced import NOTHING, Announced
 from redraft.base.limits import NODES_MAX
-from redraft.control.placing import fill, replaced
+from redraft.control.groups import (
+    CreateGroup,
+    DropGroup,
+    ForgetGroup,
+    GroupCommand,
+    Groups,
+    MergeGroups,
+    SplitGroup,
+    apply_groups,
+)
+from redraft.control.placing import fill, founders, replaced
 from redraft.control.slotmoves import (
     FOUNDING_EPOCH,
     CancelMove,
@@ -36,6 +47,7 @@ from redraft.control.slotmoves import (
     MoveRecord,
     MoveSlots,
     apply_move,
+    no_such_group,
 )
 from redraft.topology.cluster_map import ClusterMap
 
@@ -80,6 +92,8 @@ class Topology(msgspec.Struct, frozen=True):
     nodes: tuple[NodeRecord, ...]
     groups: tuple[GroupRecord, ...]
     moves: tuple[MoveRecord, ...] = ()
+    next_group_id: int = 0
+    """0 only as written by a version that could make no groups: see `decode`."""
 
     def node(self, node_id: int) -> NodeRecord | None:
         """The member of that id, None when there is none."""
@@ -181,6 +195,11 @@ Command = (
     | CancelMove
     | Moved
     | EndMove
+    | CreateGroup
+    | SplitGroup
+    | MergeGroups
+    | DropGroup
+    | ForgetGroup
 )
 
 
@@ -191,7 +210,8 @@ class Refused(NamedTuple):
 
 
 Answer = int | Refused
-"""A node id (`Join`), the id of a move (`MoveSlots`), or an epoch: the topology's after the command."""
+"""The id of a node (`Join`), of a move (`MoveSlots`, `SplitGroup`, `MergeGroups`) or of a group
+(`CreateGroup`), or an epoch: the topology's after the command."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _topology: Final = msgspec.msgpack.Decoder(Topology)
@@ -208,7 +228,14 @@ def decode(encoded: bytes) -> Topology:
     topology = _topology.decode(encoded)
     if topology.format != FORMAT:
         raise msgspec.ValidationError(f"topology of format {topology.format}, this version knows {FORMAT}")
+    if not topology.next_group_id:
+        return replace(topology, next_group_id=_after_all(topology.groups))
     return topology
+
+
+def _after_all(groups: Sequence[GroupRecord]) -> int:
+    """The next group's id while no group has ever gone."""
+    return max(group.group_id for group in groups) + 1
 
 
 def encode_command(command: Command) -> bytes:
@@ -232,7 +259,10 @@ def founding_topology(first: ClusterMap, replication_factor: int) -> Topology:
         for each in sorted(first.members, key=lambda each: each.node_id)
     )
     groups = tuple(GroupRecord(each.group_id, each.slots, each.voters) for each in first.groups)
-    return Topology(FORMAT, FOUNDING_EPOCH, nodes[-1].node_id + 1, replication_factor, nodes, groups)
+    next_node_id, next_group_id = nodes[-1].node_id + 1, _after_all(groups)
+    return Topology(
+        FORMAT, FOUNDING_EPOCH, next_node_id, replication_factor, nodes, groups, next_group_id=next_group_id
+    )
 
 
 def topology_placement(topology: Topology) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -267,6 +297,8 @@ def apply(topology: Topology, command: Command, index: int) -> tuple[Topology, A
             return _recover(topology, command, index)
         case MoveSlots() | CancelMove() | Moved() | EndMove():
             return _move(topology, command, index)
+        case CreateGroup() | SplitGroup() | MergeGroups() | DropGroup() | ForgetGroup():
+            return _change_groups(topology, command, index)
 
 
 def _join(topology: Topology, command: Join, index: int) -> tuple[Topology, Answer]:
@@ -379,18 +411,15 @@ def may_forget(topology: Topology, node_id: int) -> bool:
 def _place(topology: Topology, command: Place, index: int) -> tuple[Topology, Answer]:
     group = topology.group(command.group_id)
     if group is None:
-        known = f"1 to {len(topology.groups)}"
-        return topology, Refused(f"There is no group {command.group_id}: groups are numbered {known}.")
+        return topology, Refused(no_such_group(topology.groups, command.group_id))
     refusal = _unplaceable(topology, command.voters)
     if refusal is not None:
         return topology, refusal
     if command.voters == group.voters:
         return topology, topology.epoch
-    drained = sorted(_drained(topology).intersection(command.voters).difference(group.voters))
-    if drained:
-        return topology, Refused(
-            f"Node {drained[0]} is drained: say redraft node undrain {drained[0]} to have replicas there."
-        )
+    refusal = _drained_among(topology, set(command.voters).difference(group.voters))
+    if refusal is not None:
+        return topology, refusal
     if group.moving and not command.replacing:
         return topology, Refused(
             f"Group {group.group_id} is still moving to nodes {_listed(group.voters)}: wait for that, "
@@ -415,6 +444,15 @@ def _unplaceable(topology: Topology, voters: Sequence[int]) -> Refused | None:
         if node.leaving:
             return Refused(f"Node {voter} is being removed: nothing can be placed there.")
     return None
+
+
+def _drained_among(topology: Topology, voters: set[int]) -> Refused | None:
+    drained = sorted(_drained(topology) & voters)
+    if not drained:
+        return None
+    return Refused(
+        f"Node {drained[0]} is drained: say redraft node undrain {drained[0]} to have replicas there."
+    )
 
 
 def _settle(topology: Topology, command: Settled, index: int) -> tuple[Topology, Answer]:
@@ -444,6 +482,32 @@ def _move(topology: Topology, command: MoveCommand, index: int) -> tuple[Topolog
     if groups is topology.groups and moves is topology.moves:
         return topology, topology.epoch
     return replace(topology, epoch=index, groups=groups, moves=moves), index
+
+
+def _change_groups(topology: Topology, command: GroupCommand, index: int) -> tuple[Topology, Answer]:
+    voters: tuple[int, ...] = ()
+    if isinstance(command, CreateGroup | SplitGroup):
+        voters = command.voters or _founders(topology)
+        refusal = _unplaceable(topology, voters) or _drained_among(topology, {*command.voters})
+        if refusal is not None:
+            return topology, refusal
+    known = Groups(topology.groups, topology.moves, topology.next_group_id)
+    done = apply_groups(known, command, voters, index)
+    if isinstance(done, str):
+        return topology, Refused(done)
+    after, answer = done
+    if after is known:
+        return topology, topology.epoch
+    return replace(
+        topology, epoch=index, groups=after.groups, moves=after.moves, next_group_id=after.next_id
+    ), answer
+
+
+def _founders(topology: Topology) -> tuple[int, ...]:
+    """Where a new group is to stand."""
+    staying = [node.node_id for node in topology.nodes if not node.leaving]
+    willing = [node for node in staying if node not in _drained(topology)]
+    return founders(_placements(topology), willing or staying, topology.replication_factor)
 
 
 def _placements(topology: Topology) -> dict[int, tuple[int, ...]]:

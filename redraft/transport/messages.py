@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
 
-NO_GROUP: Final = 0xFFFF
+from redraft.base.limits import GROUP_ID_MAX
+
+NO_GROUP: Final = GROUP_ID_MAX + 1
 """The group number of frames that are about the pair of nodes, or about no group."""
 
 
