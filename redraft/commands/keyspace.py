@@ -130,6 +130,8 @@ class Keyspace:
             self._count()
         else:
             self.key_count, self.expiring_count, self.data_bytes = counts
+        if not self.slots:  # of a group that was made later: all it serves will have come by moves
+            self.own(Ownership(()))
 
     @property
     def counts(self) -> Counts:

@@ -7,8 +7,8 @@
     closed    moves that are over here: nothing that comes late begins them again
 
 A group that never took part in a move has none of this (`Keyspace.ownership` is None): it serves what it was
-made with.  Always true: a slot is in one outgoing or incoming move at most; outgoing ones are owned, incoming
-ones are not; no move is in two of outgoing, incoming, decided and closed.
+made with, if that was anything.  Always true: a slot is in one outgoing or incoming move at most; outgoing
+ones are owned, incoming ones are not; no move is in two of outgoing, incoming, decided and closed.
 
 The rules of a move are `redraft.commands.moving`'s, what becomes of the keys `redraft.commands.staging`'s.
 """

@@ -6,6 +6,11 @@ can't leave is damage, told by name: a wrong checksum, or a log that begins behi
 is never served: the replica begins blank and is filled again by its peers, or, if it has none, is refused.
 What is left of a replica that was dropped is never opened: another one begins blank, with a snapshot from its
 leader.
+
+Founders make a group's first replicas: each with the same configuration and an empty log, so it may vote at
+once, or late, or when it hears of the group after years; for it has acknowledged nothing yet.  That it has
+not is certain where neither its log nor a mark (`Memory.dropped`) speaks of the group: the log loses nothing,
+ids of groups are given once, and the mark of a group that is gone stays for ever.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from redraft.node.states import States
 from redraft.raft.configuration import Configuration
 from redraft.raft.core import Raft, RaftConfig
 from redraft.raft.log import LogView
+from redraft.raft.types import HardState
 from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
 from redraft.replica.snapshotting import Loading
@@ -158,6 +164,25 @@ class Hosting:
         applier.applied_index = view.first_index - 1
         return self._replica(group, applier, Configuration(), waits=True)
 
+    def found(self, group: Group) -> Replica | None:
+        """A group has appeared: open what there is of it here, or make a founder's replica.
+
+        None: there is none here, or not yet.  Raises DirectoryError (of an engine on disk), DamagedError.
+        """
+        view = self._log.group(group.group_id)
+        untouched = not view.last_index and view.hard_state == HardState()
+        return self.open(group, first_start=untouched)
+
+    def bury(self, group: int) -> None:
+        """A group is gone: remove what there is of it here; marked first, so that no crash revives it."""
+        memory, view, replica = self._standing.memory, self._log.group(group), self._node.replicas.get(group)
+        known = replica is not None or view.last_index or view.hard_state != HardState()
+        if known and group not in memory.dropped:
+            memory.drop(group)
+        if replica is not None:
+            self._node.dismiss(replica)
+        self._finish_drop(group, view)
+
     def host(self, group: int) -> Replica | None:
         """A leader speaks of a group that has no replica here: make a blank one, if there should be one."""
         node = self._node
@@ -209,6 +234,12 @@ class Hosting:
         if view.last_index >= view.first_index:
             base = view.first_index - 1
             view.restore(base, view.term(base))
+
+    def finish_drops(self) -> None:
+        """Drop what a crash may have left of groups that are gone."""
+        for group in self._standing.memory.dropped:
+            if group != TOPOLOGY_GROUP and self._standing.roster.topology.group(group) is None:
+                self._finish_drop(group, self._log.group(group))
 
     def _replica(
         self, group: Group, applier: Applier, configuration: Configuration, *, waits: bool

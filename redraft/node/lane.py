@@ -428,6 +428,17 @@ class Lane:
         self.replica = None
         self._host.touch(self)
 
+    def close(self) -> None:
+        """The group is gone: what was not executed goes where its slots are by now, the rest is not known."""
+        reader = self.reader
+        self.dropped()
+        reads = [*reader.pending]
+        for batch in self._forwarded_reads.values():
+            reads += batch.requests
+        reader.pending, self._forwarded_reads = [], {}
+        for request in (*reads, *self.origin.end()):
+            deliver((request,), [REFUSED] * request.count, self._host.refused)
+
     def installed(self) -> None:
         """A snapshot took the place of the replica's state: reads that waited for it may go on."""
         replica = self.replica

@@ -17,6 +17,7 @@ from typing import Any
 
 from redraft.base.config import Config
 from redraft.base.limits import TICK_MS
+from redraft.commands.reply import REFUSED
 from redraft.control.slotmoves import MoveRecord
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Refused
 from redraft.control.view import topology_group
@@ -40,7 +41,7 @@ from redraft.raft.liveness import Liveness
 from redraft.raft.messages import OVER_MEMORY, Pong
 from redraft.replica.apply import Applier
 from redraft.replica.replica import Replica
-from redraft.replica.request import Request
+from redraft.replica.request import Request, deliver
 from redraft.snapshot.store import Store
 from redraft.topology.cluster_map import Group, Member
 from redraft.transport.messages import NO_GROUP
@@ -76,7 +77,6 @@ class Node:
         self.node_id = node_id = standing.node_id
         self.incarnation = incarnation
         self.group_of_slot = cluster.group_of_slot
-        self.single_group = len(cluster.groups) == 1
         self.stopping = False
         self.clients: Clients = NoClients()
         self.installed = 0
@@ -113,6 +113,7 @@ class Node:
             if replica is not None:
                 self.replicas[group.group_id] = replica
             self.lanes[group.group_id] = Lane(self, group, replica)
+        self.hosting.finish_drops()
         self._log.flush()  # what was put right when they were opened
         self.steering = Steering(self, standing)
         self.controller = Controller(self, clock)
@@ -123,7 +124,10 @@ class Node:
     def submit(self, request: Request) -> None:
         """Take a client's request; it is completed later, or within the next `flush`."""
         request.submitted_ms = self.now_ms()
-        lane = self.lanes[request.group]
+        lane = self.lanes.get(request.group)
+        if lane is None:  # the group is gone
+            deliver((request,), [REFUSED] * request.count, self.refused)
+            return
         self._busy.add(lane)
         lane.submit(request)
 
@@ -304,7 +308,30 @@ class Node:
         self.liveness.recheck(group)
         self._touched.add(self.lanes[group])
 
-    # ---- replicas that come and go ----
+    # ---- groups and replicas that come and go ----
+
+    def add(self, group: Group, replica: Replica | None) -> None:
+        """There is a new group; `replica` is this node's, if it has one."""
+        number = group.group_id
+        lane = self.lanes.get(number)
+        if lane is None:
+            lane = self.lanes[number] = Lane(self, group, None)
+        if replica is not None:
+            assert number not in self.replicas
+            lane.replica = self.replicas[number] = replica
+            self.liveness.recheck(number)
+        self.touch(lane)
+
+    def remove(self, group: int) -> None:
+        """A group is gone, and its replica here with it."""
+        lane = self.lanes.pop(group)
+        assert group not in self.replicas
+        for lanes in (
+            self._touched, self._held, self._busy, self._applying, self._asking, self._reading,
+        ):  # fmt: skip
+            lanes.discard(lane)
+        lane.close()
+        self._touched.discard(lane)
 
     def replace_state(self, replica: Replica, applier: Applier) -> None:
         """A snapshot was installed: `applier` is the replica's state from now on."""

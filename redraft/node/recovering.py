@@ -71,6 +71,7 @@ def examine(
             f"The node in {directory.path} has not heard all of its cluster's topology: recover another one."
         )
     founded = {each.group_id for each in first.topology.groups if first.node_id in each.voters}
+    founded |= {each.group_id for each in topology.groups if first.node_id in each.founders}
     held = {
         each.group_id: log.group(each.group_id).last_index
         for each in topology.groups
@@ -116,7 +117,8 @@ def recover(directory: DataDirectory, found: Found, log: Log) -> str:
     log.sync()
     name = f"{found.cluster_id} recovered from {found.node_id}"
     cluster_id = hashlib.sha256(name.encode()).hexdigest()[:40]
-    directory.save(msgspec.structs.replace(directory.identity, cluster_id=cluster_id, dropped=frozenset()))
+    gone = directory.dropped.difference(found.held, found.lacking)
+    directory.save(msgspec.structs.replace(directory.identity, cluster_id=cluster_id, dropped=gone))
     return cluster_id
 
 

@@ -17,7 +17,7 @@ class Memory(Protocol):
 
     @property
     def dropped(self) -> Collection[int]:
-        """Groups whose replica was dropped here, and that have not got a new one."""
+        """Groups whose replica was dropped here, and that have not got a new one; the gone ones stay."""
         ...
 
     def drop(self, group: int) -> None:
@@ -51,7 +51,9 @@ class Standing:
         if group == TOPOLOGY_GROUP:
             voters, learners = topology_placement(self.founding)
         else:
-            record = self.founding.group(group)
-            voters, learners = (record.voters if record is not None else ()), ()
+            first, made = self.founding.group(group), self.roster.topology.group(group)
+            voters, learners = (first.voters if first is not None else ()), ()
+            if made is not None and made.founders:
+                voters = made.founders
         found = Configuration(voters, (), learners)
         return found if self.node_id in found.nodes else Configuration()

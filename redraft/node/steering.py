@@ -34,6 +34,7 @@ from redraft.control.topology import (
     topology_placement,
 )
 from redraft.control.view import topology_group
+from redraft.node.comings import Comings
 from redraft.node.moving import Moving
 from redraft.node.standing import Standing
 from redraft.raft.progress import ProgressState
@@ -74,6 +75,7 @@ class Steering:
     __slots__ = (
         "_announced",
         "_asked",
+        "_comings",
         "_looked_ms",
         "_memory",
         "_moving",
@@ -98,6 +100,7 @@ class Steering:
         self._records: dict[int, GroupRecord] = {}
         self._moving: list[int] = []
         self.moving = Moving(node)
+        self._comings = Comings(node)
         self.removed = False
         """The topology has no place for this node any more."""
         self.changed: Callable[[], None] = _nobody_listens
@@ -112,6 +115,7 @@ class Steering:
         assert isinstance(applier, TopologyApplier)
         topology = applier.topology
         if self.roster.update(topology):
+            self._comings.learnt(topology)
             self._memory.save_topology(topology)
             log.info("topology of epoch %d: %d nodes", topology.epoch, len(topology.nodes))
             self._take(topology)
@@ -131,6 +135,7 @@ class Steering:
         """Let the node have the map of a topology."""
         node, cluster = self._node, self.roster.map()
         node.cluster, node.group_of_slot = cluster, cluster.group_of_slot
+        self._comings.follow()
         for group in (topology_group(topology), *cluster.groups):
             node.lanes[group.group_id].group = group
             if group.group_id in node.replicas:
@@ -167,6 +172,7 @@ class Steering:
         self._steered_ms = now_ms
         topology = self.roster.topology
         self._announce(topology)
+        self._comings.tick(now_ms)
         replicas = self._node.replicas
         self._steer_topology(topology, replicas[TOPOLOGY_GROUP])
         everything = now_ms - self._looked_ms >= LOOK_MS

@@ -170,6 +170,20 @@ class Origin:
             for request in part.requests:
                 request.fail(TIMEOUT if part.sends else CLUSTERDOWN)
 
+    def end(self) -> list[Request]:
+        """The group is gone: fail what may have been executed; returns the other requests, in order."""
+        inflight, self.inflight = self.inflight, {}
+        unsent = [request for part in inflight.values() if not part.sends for request in part.requests]
+        unsent += self.pending
+        self.pending.clear()
+        self.pending_bytes = 0
+        self.owes_acknowledgement = False
+        for part in inflight.values():
+            if part.sends:
+                for request in part.requests:
+                    request.fail(TIMEOUT)
+        return unsent
+
     def _acknowledged_below(self) -> int:
         while self._low < self._next and self._low not in self.inflight:
             self._low += 1
