@@ -66,6 +66,7 @@ class GroupRow(msgspec.Struct):
     """(bytes arrived, size) of what the asked node sends, by follower."""
     voters: list[int] = []
     moving: bool = False
+    dropping: bool = False
     digest_index: int = 0
     digest: str = ""
 

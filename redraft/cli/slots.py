@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 import trio
 from rich.console import Console
@@ -45,7 +47,7 @@ def move(ranges: str, to: int, at: str, timeout_s: float, wait: bool) -> None:
     number = trio.run(put, address, timeout_s, ["MOVE-SLOTS", ranges, str(to)])
     click.echo(f"move {number}: slots {ranges} are going to group {to}")
     if wait:
-        trio.run(_follow, address, number)
+        trio.run(follow_move, address, lambda report: known_move(report, number))
         report = trio.run(ask_report, address, timeout_s)
         if _owner(report, ranges) != to:
             raise ChangeRefusedError(f"Move {number} was cancelled: the slots stay where they were.")
@@ -71,8 +73,14 @@ def list_moves(at: str, timeout_s: float) -> None:
     Console().print(moves_table(report) if report.moves else "no slots are on their way")
 
 
-async def _follow(address: Address, move_id: int) -> None:
-    """Draw how far a move is until the topology has forgotten it."""
+def known_move(report: Report, move_id: int) -> MoveRow | None:
+    """A move in a report, None once it has ended; a node that has not heard of it yet says so, too."""
+    row = next((each for each in report.moves if each.id == move_id), None)
+    return row or (MoveRow(move_id) if report.epoch < move_id else None)
+
+
+async def follow_move(address: Address, find: Callable[[Report], MoveRow | None]) -> None:
+    """Draw how far a move is until it is none any more."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,7 +98,7 @@ async def _follow(address: Address, move_id: int) -> None:
                     raise
             else:
                 heard_s = trio.current_time()
-                row = next((each for each in report.moves if each.id == move_id), None)
+                row = find(report)
                 if row is None:
                     return
                 progress.update(

@@ -130,6 +130,9 @@ def _followers(group: GroupRow) -> Text:
     if group.moving:
         text.append(", " if text else "")
         text.append(f"moving to {', '.join(map(str, group.voters))}", style="yellow")
+    if group.dropping:
+        text.append(", " if text else "")
+        text.append("to be dropped", style="yellow")
     return text if text else Text("none", style="dim")
 
 

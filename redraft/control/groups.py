@@ -44,7 +44,7 @@ class CreateGroup(msgspec.Struct, frozen=True, tag="create_group"):
 
 
 class SplitGroup(msgspec.Struct, frozen=True, tag="split_group"):
-    """Make a group, and move slots of another to it (none: half of them).  Answer: the move's id."""
+    """Make a group, and move slots of another to it (none: half of them).  Answer: the group's id."""
 
     group_id: int
     slots: Ranges = ()
@@ -132,7 +132,8 @@ def _split(
     if isinstance(made, str):
         return made
     grown, number = made
-    return _moved(grown, MoveSlots(slots, source.group_id, number), index)
+    moved = _moved(grown, MoveSlots(slots, source.group_id, number), index)
+    return moved if isinstance(moved, str) else (moved[0], number)
 
 
 def _upper_half(ranges: Ranges) -> Ranges:

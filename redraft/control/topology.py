@@ -210,8 +210,8 @@ class Refused(NamedTuple):
 
 
 Answer = int | Refused
-"""The id of a node (`Join`), of a move (`MoveSlots`, `SplitGroup`, `MergeGroups`) or of a group
-(`CreateGroup`), or an epoch: the topology's after the command."""
+"""The id of a node (`Join`), of a move (`MoveSlots`, `MergeGroups`) or of a group (`CreateGroup`,
+`SplitGroup`), or an epoch: the topology's after the command."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _topology: Final = msgspec.msgpack.Decoder(Topology)

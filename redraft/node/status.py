@@ -82,6 +82,7 @@ def _group_status(node: Node, lane: Lane) -> dict[str, Any]:
         "slots": [list(pair) for pair in group.slots],
         "voters": list(group.voters),
         "moving": node.steering.is_moving(group.group_id),
+        "dropping": node.steering.is_dropping(group.group_id),
         "leader": node.leader_of(group.group_id),
     }
     if replica is None:

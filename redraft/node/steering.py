@@ -157,6 +157,11 @@ class Steering:
         """Whether a group's replicas are still on their way to where they should stand."""
         return group in self._moving
 
+    def is_dropping(self, group: int) -> bool:
+        """Whether a group is to go once it has no slots any more."""
+        record = self._records.get(group)
+        return record is not None and record.dropping
+
     def objection(self, command: Command) -> Refused | None:
         """Why a command should not be put to the topology group now, None when nothing speaks against it."""
         own, linked = self._node.node_id, self._node.linked()

@@ -40,8 +40,9 @@ UNQUEUED = frozenset(IDS[name] for name in (b"multi", b"discard", b"watch", b"qu
 REFUSED = frozenset((
     b"subscribe", b"unsubscribe", b"psubscribe", b"punsubscribe", b"ssubscribe", b"sunsubscribe",
     b"client|reply", b"cluster|countkeysinslot", b"cluster|getkeysinslot", b"cluster|migration",
-    b"redraft|cancel-move", b"redraft|digest", b"redraft|move-group", b"redraft|move-slots",
-    b"redraft|remove-node",
+    b"redraft|cancel-move", b"redraft|create-group", b"redraft|digest", b"redraft|drain-node",
+    b"redraft|drop-group", b"redraft|merge-groups", b"redraft|move-group", b"redraft|move-slots",
+    b"redraft|remove-node", b"redraft|split-group", b"redraft|undrain-node",
 ))  # fmt: skip
 """What would break the reply in two, or asks other groups."""
 

@@ -138,3 +138,52 @@ def test_node_list_shows_members(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "127.0.0.1:7001" in shown
     assert "127.0.0.1:7002" in shown
+
+
+def grouped(*, slots: dict[int, list[list[int]]], moves: list[dict[str, int]], epoch: int = 7) -> Answer:
+    """What a node would say of groups and moves."""
+    groups = [{"id": number, "slots": owned} for number, owned in slots.items()]
+    return {"epoch": epoch, "node": 1, "nodes": [], "groups": groups, "moves": moves}
+
+
+def test_group_split_waits_until_the_new_group_has_its_slots(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when the node that is asked has not heard of it yet."""
+    before = grouped(slots={1: [[0, 9]]}, moves=[], epoch=6)
+    moving = grouped(slots={1: [[0, 9]], 4: []}, moves=[{"id": 7, "source": 1, "target": 4}])
+    after = grouped(slots={1: [[0, 4]], 4: [[5, 9]]}, moves=[])
+    with answering(b":4\r\n", before, moving, after) as node:
+        at = ["--at", f"127.0.0.1:{node.port}"]
+        assert run(["group", "split", "1", "--slots", "5-9", "--on", "3,1", *at]) == 0
+        assert node.asked == [b"REDRAFT SPLIT-GROUP 1 SLOTS 5-9 NODES 3 1"]
+    said = capsys.readouterr().out
+    assert said == "group 4 is made, and is getting slots of group 1\ngroup 4 has its slots\n"
+
+
+def test_group_split_that_is_cancelled_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(b":4\r\n", grouped(slots={1: [[0, 9]], 4: []}, moves=[])) as node:
+        assert run(["group", "split", "1", "--at", f"127.0.0.1:{node.port}"]) == 1
+    assert "without slots" in capsys.readouterr().err
+
+
+def test_group_merge_waits_until_the_slots_have_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = grouped(slots={1: [[0, 9]], 2: [[10, 19]]}, moves=[], epoch=6)
+    after = grouped(slots={1: [[0, 19]], 2: []}, moves=[])
+    with answering(b":7\r\n", before, after) as node:
+        assert run(["group", "merge", "2", "--into", "1", "--at", f"127.0.0.1:{node.port}"]) == 0
+        assert node.asked == [b"REDRAFT MERGE-GROUPS 2 1"]
+    assert "group 2 has no slots any more" in capsys.readouterr().out
+    with answering(b":6\r\n", grouped(slots={1: [[0, 9]], 2: [[10, 19]]}, moves=[])) as node:
+        assert run(["group", "merge", "2", "--into", "1", "--at", f"127.0.0.1:{node.port}"]) == 1
+    assert "was cancelled" in capsys.readouterr().err
+
+
+def test_groups_are_made_dropped_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(b":4\r\n", grouped(slots={1: [[0, 9]], 4: []}, moves=[])) as node:
+        at = ["--at", f"127.0.0.1:{node.port}"]
+        assert run(["group", "create", "--on", "2,3", *at]) == 0
+        assert run(["group", "drop", "4", *at]) == 0
+        assert run(["group", "list", *at]) == 0
+        assert node.asked == [b"REDRAFT CREATE-GROUP NODES 2 3", b"REDRAFT DROP-GROUP 4"]
+    said = capsys.readouterr().out
+    assert said.startswith("group 4 is made\ngroup 4 goes in a moment\n")
+    assert "0-9" in said

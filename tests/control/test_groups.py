@@ -98,14 +98,14 @@ def test_group_is_not_made_where_none_can_stand(voters: tuple[int, ...], reason:
 def test_split_moves_half_of_the_slots_to_a_new_group() -> None:
     """The upper half, unless slots are named; both come with one entry."""
     topology, number = do(founded(groups=1), SplitGroup(1))
-    move = topology.move(number)
-    assert move is not None
+    assert number == 2
+    (move,) = topology.moves
     assert (move.source, move.target, move.slots) == (1, 2, ((SLOTS // 2, SLOTS - 1),))
-    topology = carried_out(topology, number)
+    topology = carried_out(topology, move.move_id)
     assert record(topology, 1).slots == ((0, SLOTS // 2 - 1),)
     topology, number = do(topology, SplitGroup(2, ((9000, 9001),), (2,)))
-    assert record(topology, 3).voters == (2,)
-    assert record(carried_out(topology, number), 3).slots == ((9000, 9001),)
+    assert record(topology, number).voters == (2,)
+    assert record(carried_out(topology, topology.moves[0].move_id), number).slots == ((9000, 9001),)
 
 
 def test_split_leaves_a_slot_and_takes_none_of_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from redraft.control.groups import CreateGroup, DropGroup, MergeGroups, SplitGroup
 from redraft.control.topology import Drain, Place, Refused, Remove
 from tests.server.harness import Site
 
@@ -37,3 +38,51 @@ def test_changes_name_nodes_by_numbers(site: Site) -> None:
     for words in (("REMOVE-NODE", "x"), ("MOVE-GROUP", "1", "-2"), ("MOVE-GROUP", "1", "1,2")):
         assert b"by their numbers" in client.ask("REDRAFT", *words)
     assert b"wrong number of arguments" in client.ask("REDRAFT", "MOVE-GROUP", "1")
+
+
+def test_groups_are_made_and_dropped_by_the_topology_group(site: Site) -> None:
+    """Slots and nodes are named behind their words, or chosen."""
+    client = site.client()
+    for words in (
+        ("CREATE-GROUP",),
+        ("CREATE-GROUP", "NODES", "2", "3"),
+        ("SPLIT-GROUP", "1"),
+        ("split-group", "1", "slots", "0-9,20", "nodes", "3"),
+        ("SPLIT-GROUP", "1", "NODES", "2"),
+        ("MERGE-GROUPS", "2", "1"),
+        ("DROP-GROUP", "3"),
+    ):
+        assert client.ask("REDRAFT", *words) == b":7\r\n"
+    assert site.node.topology_commands == [
+        CreateGroup(),
+        CreateGroup((2, 3)),
+        SplitGroup(1),
+        SplitGroup(1, ((0, 9), (20, 20)), (3,)),
+        SplitGroup(1, (), (2,)),
+        MergeGroups(2, 1),
+        DropGroup(3),
+    ]
+
+
+def test_groups_are_named_by_what_the_words_allow(site: Site) -> None:
+    client = site.client()
+    for words in (
+        ("CREATE-GROUP", "2"),
+        ("CREATE-GROUP", "NODES"),
+        ("SPLIT-GROUP", "1", "SLOTS"),
+        ("SPLIT-GROUP", "1", "NODES", "2", "SLOTS", "1"),
+    ):
+        assert client.ask("REDRAFT", *words) in (
+            b"-ERR syntax error\r\n",
+            b"-ERR Nodes, groups and moves are named by their numbers, as REDRAFT STATUS shows them\r\n",
+        )
+    assert b"in ranges as" in client.ask("REDRAFT", "SPLIT-GROUP", "1", "SLOTS", "x")
+    assert not site.node.topology_commands
+
+
+def test_changes_are_refused_in_a_transaction(site: Site) -> None:
+    """Their answers come later than EXEC's could."""
+    client = site.client()
+    assert client.ask("MULTI") == b"+OK\r\n"
+    for words in (("SPLIT-GROUP", "1"), ("DRAIN-NODE", "1"), ("CREATE-GROUP",)):
+        assert client.ask("REDRAFT", *words).startswith(b"-")

@@ -1,4 +1,4 @@
-"""REDRAFT REMOVE-NODE, DRAIN-NODE, MOVE-GROUP, MOVE-SLOTS and the like: put to the topology group.
+"""REDRAFT REMOVE-NODE, MOVE-GROUP, MOVE-SLOTS, SPLIT-GROUP and the like: put to the topology group.
 
 The answer comes when the change is decided; what follows from it (replicas or slots that move) goes on by
 itself, and is seen in REDRAFT STATUS.
@@ -7,10 +7,11 @@ itself, and is seen in REDRAFT STATUS.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redraft.control.applier import encode_request
-from redraft.control.slotmoves import CancelMove, MoveSlots, read
+from redraft.control.groups import CreateGroup, DropGroup, MergeGroups, SplitGroup
+from redraft.control.slotmoves import CancelMove, MoveSlots, Ranges, read
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Drain, Place, Remove
 from redraft.server.encode import Value
 from redraft.server.local.outcome import Handler, Outcome
@@ -19,6 +20,8 @@ from redraft.topology.slots import SLOTS
 
 if TYPE_CHECKING:
     from redraft.server.connection import Connection
+
+SYNTAX: Final = "ERR syntax error"
 
 
 def _remove_node(connection: Connection, args: list[bytes]) -> Value | Outcome:
@@ -39,10 +42,7 @@ def _move_group(connection: Connection, args: list[bytes]) -> Value | Outcome:
 
 def _move_slots(connection: Connection, args: list[bytes]) -> Value | Outcome:
     (target,) = _numbers(args[3:])
-    try:
-        slots = read(args[2].decode(errors="replace"))
-    except ValueError:
-        raise ReplyError(f"ERR Slots are 0 to {SLOTS - 1}, in ranges as 0-99,200") from None
+    slots = _slots(args[2])
     owners = {
         connection.front.node.group_of_slot[slot] for low, high in slots for slot in range(low, high + 1)
     }
@@ -57,6 +57,28 @@ def _cancel_move(connection: Connection, args: list[bytes]) -> Value | Outcome:
     return _put(connection, CancelMove(move))
 
 
+def _create_group(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    return _put(connection, CreateGroup(_nodes(args[2:])))
+
+
+def _split_group(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    (group,), rest = _numbers(args[2:3]), args[3:]
+    slots: Ranges = ()
+    if len(rest) > 1 and rest[0].lower() == b"slots":
+        slots, rest = _slots(rest[1]), rest[2:]
+    return _put(connection, SplitGroup(group, slots, _nodes(rest)))
+
+
+def _merge_groups(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    source, target = _numbers(args[2:])
+    return _put(connection, MergeGroups(source, target))
+
+
+def _drop_group(connection: Connection, args: list[bytes]) -> Value | Outcome:
+    (group,) = _numbers(args[2:])
+    return _put(connection, DropGroup(group))
+
+
 def _put(connection: Connection, command: Command) -> Outcome:
     refusal = connection.front.node.objection(command)
     if refusal is not None:
@@ -69,6 +91,22 @@ def _put(connection: Connection, command: Command) -> Outcome:
     return Outcome.LATER
 
 
+def _nodes(args: Sequence[bytes]) -> tuple[int, ...]:
+    """What follows NODES; none when nothing is there."""
+    if not args:
+        return ()
+    if args[0].lower() != b"nodes" or len(args) < 2:
+        raise ReplyError(SYNTAX)
+    return tuple(_numbers(args[1:]))
+
+
+def _slots(arg: bytes) -> Ranges:
+    try:
+        return read(arg.decode(errors="replace"))
+    except ValueError:
+        raise ReplyError(f"ERR Slots are 0 to {SLOTS - 1}, in ranges as 0-99,200") from None
+
+
 def _numbers(args: Sequence[bytes]) -> list[int]:
     if not all(arg.isdigit() for arg in args):
         raise ReplyError(
@@ -79,9 +117,13 @@ def _numbers(args: Sequence[bytes]) -> list[int]:
 
 SUBCOMMANDS: dict[bytes, Handler] = {
     b"cancel-move": _cancel_move,
+    b"create-group": _create_group,
     b"drain-node": _drain_node,
+    b"drop-group": _drop_group,
+    b"merge-groups": _merge_groups,
     b"move-group": _move_group,
     b"move-slots": _move_slots,
     b"remove-node": _remove_node,
+    b"split-group": _split_group,
     b"undrain-node": _drain_node,
 }
