@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from redraft.base.config import CONTROLLER_KINDS
-from redraft.control.slotmoves import CancelMove, MoveSlots, Ranges
+from redraft.control.groups import SplitGroup
+from redraft.control.slotmoves import CancelMove, MoveSlots
 from redraft.control.topology import Place
 
 
@@ -28,22 +29,14 @@ class Kind(StrEnum):
     SLOTS = "slots"
     """Groups differ in what they hold or in what they are asked for."""
     SPLIT = "split"
-    """A group is too large, or asked too much, for one leader."""
+    """A group is too large, or asked too much, for one leader, or a node leads none."""
 
 
 assert tuple(Kind) == CONTROLLER_KINDS, "what can be switched off is what there is"
 
 
-class Split(NamedTuple):
-    """Make a new group on `voters`, the preferred leader first, and move these slots of `group_id` to it."""
-
-    group_id: int
-    slots: Ranges
-    voters: tuple[int, ...]
-
-
-Action = Place | MoveSlots | CancelMove | Split
-"""All but a split are commands on the topology as they are."""
+Action = Place | MoveSlots | CancelMove | SplitGroup
+"""Commands on the topology as they are."""
 
 
 class Decision(NamedTuple):

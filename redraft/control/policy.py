@@ -7,7 +7,7 @@ One kind of thing is done at a time, the first of these that finds something to 
     replicas   evenly over the nodes
     leaders    evenly over the nodes, once no replica or slot is under way
     slots      from groups with much to groups with little
-    split      groups that are too large for one leader, onto nodes with few groups
+    split      groups that are too large for one leader, onto nodes with few groups, or with none
 
 Risky changes (of a group's nodes, of slots, a split) are never begun where another is under way on the same
 group or node, and no more of them than `changes_at_once`; only restoring asks for less (`restoring`).  While

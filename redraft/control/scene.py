@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from redraft.control.facts import Facts, NodeFacts
+from redraft.control.groups import may_forget_group
 from redraft.control.slotmoves import GroupRecord, MoveRecord
 from redraft.control.thresholds import Thresholds
 
@@ -24,7 +25,12 @@ class Scene:
     def __init__(self, facts: Facts, thresholds: Thresholds) -> None:
         self.facts = facts
         self.thresholds = thresholds
-        self.groups = sorted(facts.topology.groups, key=lambda record: record.group_id)
+        moves = facts.topology.moves
+        self.groups = sorted(
+            (record for record in facts.topology.groups if not may_forget_group(record, moves)),
+            key=lambda record: record.group_id,
+        )
+        """Those that are not just about to go."""
         self.by_id = {record.group_id: record for record in self.groups}
         self.replication_factor = facts.topology.replication_factor
         self._sort_nodes()

@@ -22,7 +22,7 @@ import msgspec
 
 from redraft.base.config import Config
 from redraft.control.applier import reason_of
-from redraft.control.plan import Decision, Kind, Split
+from redraft.control.plan import Decision, Kind
 from redraft.control.policy import make_plan
 from redraft.control.reports import decode_report, encode_report
 from redraft.control.thresholds import Thresholds
@@ -40,8 +40,6 @@ REPORT_MS: Final = 1000.0
 """How often a node tells of its load."""
 KEPT: Final = 64
 """Decisions that are kept to be shown."""
-UNMADE: Final = frozenset({Kind.SPLIT})
-"""Kinds that there is no command for yet."""
 
 log = logging.getLogger("redraft.node")
 
@@ -124,7 +122,6 @@ class Controller:
 
     def _carry_out(self, decision: Decision) -> None:
         command = decision.action
-        assert not isinstance(command, Split), "there is no command for it: it is switched off"
         taken = self._take(decision)
         objection = self._node.objection(command)
         if objection is not None:
@@ -170,7 +167,6 @@ class Controller:
             "decides": self.decides,
             "on": node.config.controller,
             "off": list(node.config.controller_off),
-            "unmade": sorted(UNMADE),
             "decisions": [_shown(each.decision) | _fate(each) for each in self._taken],
         }
         if not self.decides:
@@ -190,7 +186,7 @@ class Controller:
 def thresholds_of(config: Config) -> Thresholds:
     """The thresholds that follow from a node's settings."""
     return Thresholds(
-        switched_off=UNMADE.union(map(Kind, config.controller_off)),
+        switched_off=frozenset(map(Kind, config.controller_off)),
         dead_after_ms=float(config.controller_dead_node_ms),
         restores_at_once=config.controller_restores_at_once,
         changes_at_once=config.controller_changes_at_once,
@@ -200,11 +196,10 @@ def thresholds_of(config: Config) -> Thresholds:
 
 def _shown(decision: Decision) -> dict[str, Any]:
     action = decision.action
-    fields = action._asdict() if isinstance(action, Split) else msgspec.structs.asdict(action)
     return {
         "kind": str(decision.kind),
         "action": type(action).__name__,
-        "what": fields,
+        "what": msgspec.structs.asdict(action),
         "reason": decision.reason,
     }
 

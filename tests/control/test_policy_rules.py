@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from redraft.control.facts import Facts, GroupFacts, NodeFacts
+from redraft.control.groups import SplitGroup
 from redraft.control.plan import Kind, Plan
 from redraft.control.policy import make_plan
 from redraft.control.slotmoves import CancelMove, MoveRecord, MoveSlots
@@ -253,3 +254,43 @@ def test_thresholds_that_would_move_things_to_and_fro_are_refused() -> None:
         Thresholds(changes_at_once=0)
     with pytest.raises(ValueError, match="to and fro"):
         Thresholds(replicas_apart=1)
+
+
+def test_a_node_that_leads_none_gets_half_of_the_largest_group() -> None:
+    """If there are fewer groups than nodes, and half is worth a move."""
+    topology = topology_of(4, rotated(4, 3))
+    sizes = {1: 200 * MIB, 2: 210 * MIB, 3: 190 * MIB}
+    (decision,) = plan_of(topology, sizes=sizes).decisions
+    assert decision.kind is Kind.SPLIT
+    assert isinstance(decision.action, SplitGroup)
+    assert decision.action.group_id == 2
+    assert decision.action.voters[0] == 4
+    assert "should lead none" in decision.reason
+    small = dict.fromkeys(sizes, 2 * LIMITS.least_bytes - 1)
+    assert not plan_of(topology, sizes=small).decisions
+    assert not plan_of(topology_of(4, rotated(4, 4)), sizes=sizes | {4: 200 * MIB}).decisions
+
+
+def test_a_node_that_can_not_lead_is_no_reason_to_split() -> None:
+    """One that is drained, or does not answer, or is busy."""
+    topology = topology_of(4, rotated(3, 3))
+    sizes = dict.fromkeys((1, 2, 3), 200 * MIB)
+    assert not plan_of(topology, sizes=sizes, draining=(4,)).decisions
+    assert not plan_of(topology, sizes=sizes, dead={4: 1000.0}).decisions
+    assert not plan_of(topology, sizes=sizes, cpu=0.9).decisions
+
+
+def test_a_group_that_is_about_to_go_is_left_alone() -> None:
+    """It is neither filled nor restored, and counts for nothing."""
+    topology = topology_of(3, rotated(3, 3), [((0, 5999),), ((6000, 16383),), ()])
+    going = tuple(
+        replace(group, voters=group.voters[:2], dropping=True) if group.group_id == 3 else group
+        for group in topology.groups
+    )
+    sizes = {1: 500 * MIB, 2: 500 * MIB}
+    assert plan_of(topology, sizes=sizes).decisions
+    assert not [
+        each
+        for each in plan_of(replace(topology, groups=going), sizes=sizes).decisions
+        if each.kind is not Kind.SPLIT
+    ]

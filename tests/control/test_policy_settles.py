@@ -222,6 +222,31 @@ def test_large_and_hot_groups_are_split_until_none_is(seed: int) -> None:
     at_rest(world)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_node_of_a_cluster_that_has_grown_leads(seed: int) -> None:
+    """Groups are split until there are as many as nodes, and never more; then nothing moves any more."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    before, nodes = rng.randint(1, 4), rng.randint(5, 9)
+    replicas = min(3, before)
+    world = World(
+        topology_of(nodes, rotated(nodes, before, replicas, on=before)), Thresholds(split_bytes=1e18)
+    )
+    world.load(loads(rng, 1.3))
+    world.run(3000)
+    world.check_slots()
+    assert len(world.topology.groups) == nodes
+    assert set(world.leads().values()) == {1}
+    at_rest(world)
+    world.died_ms[1] = world.now_ms
+    world.run(3000)
+    assert len(world.topology.groups) == nodes
+    del world.died_ms[1]
+    world.run(3000)
+    assert len(world.topology.groups) == nodes
+    at_rest(world)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_happens_it_comes_to_rest_whole(seed: int) -> None:
     """Nodes die, come back, are drained, fill up and get busy while plans are carried out."""

@@ -13,7 +13,8 @@ from collections import Counter
 from msgspec.structs import replace
 
 from redraft.control.facts import Facts, GroupFacts, NodeFacts, RangeFacts
-from redraft.control.plan import Action, Decision, Kind, Plan, Split
+from redraft.control.groups import SplitGroup
+from redraft.control.plan import Action, Decision, Kind, Plan
 from redraft.control.policy import make_plan
 from redraft.control.slotmoves import CancelMove, GroupRecord, MoveRecord, MoveSlots
 from redraft.control.thresholds import Thresholds
@@ -244,7 +245,7 @@ class World:
             case MoveSlots():
                 self._begin_risky({action.source, action.target}, set())
                 self._move(action.slots, action.source, action.target)
-            case Split():
+            case SplitGroup():
                 self._split(action)
             case CancelMove():
                 del self.moves[action.move_id]
@@ -313,7 +314,7 @@ class World:
         self.moves[self.next_move] = (MoveRecord(self.next_move, slots, source, target), self._due())
         self.next_move += 1
 
-    def _split(self, action: Split) -> None:
+    def _split(self, action: SplitGroup) -> None:
         self._begin_risky({action.group_id}, set(action.voters))
         new = GroupRecord(len(self.topology.groups) + 1, (), action.voters)
         assert new.group_id <= self.thresholds.groups_max

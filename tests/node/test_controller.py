@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from redraft.accel.scan import key_slot
+from redraft.base.config import Config
 from redraft.control.facts import Facts
+from redraft.control.thresholds import Thresholds
 from redraft.control.topology import TOPOLOGY_GROUP, Drain, Remove, Topology
+from redraft.node.controller import thresholds_of
+from redraft.topology.slots import SLOTS
 from tests.node.bottle import Cluster
 
 DEAD_MS = 3000
@@ -233,3 +239,33 @@ def test_what_was_not_reported_lately_is_not_known() -> None:
     cluster.crash(other)
     cluster.run(1000)
     assert facts_of(cluster).nodes[other].dead_ms > 500
+
+
+def test_groups_are_split_onto_nodes_that_lead_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes join a cluster of three groups: in the end all five lead, and every key is there once."""
+
+    def sooner(config: Config) -> Thresholds:
+        return replace(
+            thresholds_of(config), least_keys=100.0, steady_after_ms=2000.0, slots_per_move_max=SLOTS
+        )
+
+    monkeypatch.setattr("redraft.node.controller.thresholds_of", sooner)
+    cluster = cluster_of(3, 3)
+    keys = [b"key:%d" % number for number in range(1500)]
+    for group in (1, 2, 3):
+        owned = [key for key in keys if cluster.nodes[1].group_of_slot[key_slot(key)] == group]
+        replies = cluster.call(1, *([b"SET", key, b"v"] for key in owned), write=True, group=group)
+        assert set(replies) == {b"+OK\r\n"}
+    cluster.join(1)
+    cluster.join(1)
+
+    def spread() -> bool:
+        return {cluster.leader(each.group_id) for each in topology_of(cluster).groups} == {1, 2, 3, 4, 5}
+
+    assert cluster.run(300_000, until=lambda: bool(cluster.leader(TOPOLOGY_GROUP)) and spread())
+    assert cluster.run(60_000, until=lambda: not topology_of(cluster).moves)
+    assert len(topology_of(cluster).groups) == 5
+    led = [cluster.nodes[cluster.leader(number)].replicas[number] for number in range(1, 6)]
+    assert sum(replica.applier.keyspace.key_count for replica in led) == len(keys)
+    assert all(replica.applier.keyspace.key_count for replica in led)
+    assert [each["kind"] for each in decisions(cluster)].count("split") == 2
