@@ -1,4 +1,4 @@
-"""What operators do: nodes join, are removed, groups move; each wish is asked again until it is decided.
+"""What operators do: nodes and groups come, move and go; each wish is asked again until it is decided.
 
 As with `redraft node …` and `redraft group …`, a living node is asked, which says at once what speaks against
 it; an unknown outcome is asked for once more, for all of it may be asked twice.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from redraft.control.applier import TopologyApplier, reason_of, topology_of
+from redraft.control.groups import CreateGroup, DropGroup
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Join, Place, Remove, Topology
 from redraft.node.steering import Change
 from redraft.simulation.agenda import MS
@@ -25,6 +26,8 @@ JOINED_MAX = 4
 """Nodes that join in one run."""
 PLACE_FIRST = 100
 """Where those who join are: behind all who founded."""
+GROUPS_MAX = 6
+"""With so many no more are made."""
 VOTERS_MIN = 3
 """A group is left as many, where there are: fewer would not outlive what else happens."""
 
@@ -127,6 +130,22 @@ class Administration:
         count = min(len(staying), rng.choice((len(group.voters), VOTERS_MIN, VOTERS_MIN + 2)))
         voters = rng.sample(staying, max(count, 1))
         self._wish(Place(group.group_id, tuple(voters), replacing=rng.random() < 0.5))
+
+    def create(self) -> None:
+        """Let a group be made; it owns nothing, but has a log, votes, and voters that may be others later."""
+        topology, rng = self.topology(), self._rng
+        if topology is None or self._condemned or self._suspect or len(topology.groups) >= GROUPS_MAX:
+            return
+        staying = [node.node_id for node in topology.nodes if not node.leaving]
+        count = min(len(staying), rng.choice((VOTERS_MIN, VOTERS_MIN, VOTERS_MIN + 2)))
+        self._wish(CreateGroup(tuple(rng.sample(staying, max(count, 1)))))
+
+    def drop(self) -> None:
+        """Let a group be dropped that owns nothing."""
+        topology = self.topology()
+        empty = [] if topology is None else [each for each in topology.groups if not each.slots]
+        if empty:
+            self._wish(DropGroup(self._rng.choice(empty).group_id))
 
     def topology(self) -> Topology | None:
         """The newest topology that a living node knows."""

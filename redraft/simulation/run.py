@@ -166,7 +166,9 @@ class Run:
     def _compare(self) -> None:
         """All replicas of a group hold the same, and all of what was ever chosen."""
         cluster = self.cluster
-        for group in (TOPOLOGY_GROUP, *self.clients.keys):
+        topology = self.administration.topology()
+        assert topology is not None
+        for group in (TOPOLOGY_GROUP, *(each.group_id for each in topology.groups)):
             first: tuple[int, dict[str, Any]] | None = None
             for process in cluster.processes:
                 replica = process.node.replicas.get(group)

@@ -66,6 +66,8 @@ class Trouble:
             administration.join,
             administration.remove,
             administration.move,
+            administration.create,
+            administration.drop,
         ]
         self._kinds = rng.sample(often, rng.choice((1, 3, 6, len(often))))
         self._weights = [rng.choice((4, 8, 20)) for _kind in self._kinds]
