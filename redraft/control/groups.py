@@ -106,6 +106,31 @@ def may_forget_group(group: GroupRecord, moves: Sequence[MoveRecord]) -> bool:
     return group.dropping and not group.slots and not _moves_of(group.group_id, moves)
 
 
+def begun_anew(known: Groups, lost: Sequence[int]) -> Groups:
+    """The groups once those that are lost have others in their place: empty, owning what they owned.
+
+    What was on its way to or from them is given up, by those that have taken their place.
+    """
+    groups, number, heirs = [], known.next_id, dict[int, int]()
+    for group in known.groups:
+        if group.group_id in lost:
+            heirs[group.group_id] = number
+            groups.append(GroupRecord(number, group.slots, group.voters, first=group.slots))
+            number += 1
+        else:
+            groups.append(group)
+    moves = tuple(
+        replace(
+            move,
+            source=heirs.get(move.source, move.source),
+            target=heirs.get(move.target, move.target),
+            cancelled=move.cancelled or not heirs.keys().isdisjoint((move.source, move.target)),
+        )
+        for move in known.moves
+    )
+    return Groups(tuple(groups), moves, number)
+
+
 def _create(known: Groups, voters: tuple[int, ...], index: int) -> tuple[Groups, int] | str:
     if len(known.groups) >= GROUPS_MAX:
         return f"There are {GROUPS_MAX} groups, and more are not supported: merge some first."

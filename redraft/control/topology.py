@@ -35,6 +35,7 @@ from redraft.control.groups import (
     MergeGroups,
     SplitGroup,
     apply_groups,
+    begun_anew,
 )
 from redraft.control.placing import fill, founders, replaced
 from redraft.control.slotmoves import (
@@ -177,9 +178,13 @@ class Settled(msgspec.Struct, frozen=True, tag="settled"):
 
 
 class Recover(msgspec.Struct, frozen=True, tag="recover"):
-    """A quorum was lost for good: one node is all there is, in every group (`redraft recover`)."""
+    """A quorum was lost for good: one node is all there is, in every group (`redraft recover`).
+
+    Groups that it has nothing of are `lost`: others begin in their place (`control.groups.begun_anew`).
+    """
 
     node_id: int
+    lost: tuple[int, ...] = ()
 
 
 Command = (
@@ -468,11 +473,15 @@ def _recover(topology: Topology, command: Recover, index: int) -> tuple[Topology
     node = topology.node(command.node_id)
     if node is None:
         return topology, _unknown_node(topology, command.node_id)
+    here = (node.node_id,)
+    kept = begun_anew(Groups(topology.groups, topology.moves, topology.next_group_id), command.lost)
     groups = tuple(
-        replace(group, voters=(node.node_id,), placed=index, settled=index) for group in topology.groups
+        replace(group, voters=here, placed=index, settled=index, founders=here) for group in kept.groups
     )
     alone = replace(node, leaving=False, draining=False)
-    return replace(topology, epoch=index, nodes=(alone,), groups=groups), index
+    return replace(
+        topology, epoch=index, nodes=(alone,), groups=groups, moves=kept.moves, next_group_id=kept.next_id
+    ), index
 
 
 def _move(topology: Topology, command: MoveCommand, index: int) -> tuple[Topology, Answer]:

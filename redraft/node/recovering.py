@@ -6,6 +6,9 @@ and what stood in its logs is what the cluster holds: entries that only the lost
 entries nobody was told of may appear.  The cluster gets a new id, so that a node of the old one that turns
 up again is refused and can't bring its past along.
 
+A group that the node has nothing of is lost, and another one, with another number, begins in its place: its
+log would begin with the slots that it owned at first, and others may have come and gone since.
+
 Invariant: what is appended is appended to all groups before the new id is saved, and appending it again
 (after a crash in between) does no harm.
 """
@@ -111,13 +114,13 @@ def _clock_ms(view: GroupLog) -> int:
 
 def recover(directory: DataDirectory, found: Found, log: Log) -> str:
     """Make the node a cluster of its own; returns the cluster's new id.  All is durable when this returns."""
-    for group in sorted((TOPOLOGY_GROUP, *found.held, *found.lacking)):
+    for group in sorted((TOPOLOGY_GROUP, *found.held)):
         _take_over(log.group(group), group, found, directory.identity.incarnation)
     log.flush()
     log.sync()
     name = f"{found.cluster_id} recovered from {found.node_id}"
     cluster_id = hashlib.sha256(name.encode()).hexdigest()[:40]
-    gone = directory.dropped.difference(found.held, found.lacking)
+    gone = directory.dropped.difference(found.held)
     directory.save(msgspec.structs.replace(directory.identity, cluster_id=cluster_id, dropped=gone))
     return cluster_id
 
@@ -127,7 +130,7 @@ def _take_over(view: GroupLog, group: int, found: Found, incarnation: int) -> No
     view.save(HardState(term, node_id))
     entries = [Entry(term, last_index + 1, EntryKind.CONFIGURATION, Voters((node_id,)).encode())]
     if group == TOPOLOGY_GROUP:
-        commands = [encode_request(Recover(node_id))]
+        commands = [encode_request(Recover(node_id, found.lacking))]
         part = encode_part(node_id, incarnation, 1, 1, True, [mark(1, 2)], commands)
         payload = encode_payload(found.clock_ms, 0, False, [part])
         entries.append(Entry(term, last_index + 2, EntryKind.PARTS, payload))

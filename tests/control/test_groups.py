@@ -16,6 +16,7 @@ from redraft.control.topology import (
     Command,
     Drain,
     Place,
+    Recover,
     Refused,
     Remove,
     Settled,
@@ -230,3 +231,20 @@ def test_groups_keep_their_invariants_whatever_is_asked(seed: int) -> None:
         given |= fresh
         assert 0 not in map_of(topology, "c", {}).group_of_slot
         assert all({each.source, each.target} <= ids for each in topology.moves)
+
+
+def test_lost_groups_have_others_in_their_place() -> None:
+    """They own what those owned by then; what was on its way is given up; numbers are given once."""
+    topology, move = do(founded(groups=3), MoveSlots(((0, 9),), 1, 2))
+    topology = carried_out(topology, move)
+    topology, _ = do(topology, MergeGroups(2, 3))
+    owned = record(topology, 2).slots
+    topology, _ = do(topology, Recover(1, (2,)))
+    assert topology.group(2) is None
+    heir = record(topology, 4)
+    assert heir.slots == owned
+    assert heir.first_slots == owned
+    assert heir.voters == heir.founders == (1,)
+    assert not heir.dropping
+    assert [(each.source, each.target, each.cancelled) for each in topology.moves] == [(4, 3, True)]
+    assert do(topology, CreateGroup())[1] == 5

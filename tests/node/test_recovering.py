@@ -155,8 +155,14 @@ def test_recover_of_groups_that_are_not_there_has_to_be_asked_for(
     assert "nothing of group 2" in capsys.readouterr().err
     assert run(["recover", "--dir", str(path), "--yes", "--lose-groups"]) == 0
     log, directory = recovered(path)
-    assert log.group(2).last_index == 1
-    assert not directory.dropped
+    assert log.group(2).last_index == 0
+    assert directory.dropped == {2}, "for it is gone"
+    applier = TopologyApplier(configuration_of(directory.identity).topology, log.group(0))
+    before = applier.topology.groups[1]
+    applier.apply_slice(log.group(0).last_index, 1 << 20)
+    kept, begun = applier.topology.groups
+    assert kept.group_id == 1
+    assert (begun.group_id, begun.slots, begun.founders) == (3, before.slots, (2,))
     log.close()
     directory.close()
 
