@@ -74,11 +74,12 @@ GroupCommand = CreateGroup | SplitGroup | MergeGroups | DropGroup | ForgetGroup
 
 
 class Groups(NamedTuple):
-    """All groups, the moves between them, and the next group's id."""
+    """All groups, the moves between them, the next group's id, and the lowest that a next move may have."""
 
     groups: tuple[GroupRecord, ...]
     moves: tuple[MoveRecord, ...]
     next_id: int
+    next_move_id: int = 0
 
 
 def apply_groups(
@@ -141,7 +142,7 @@ def _create(known: Groups, voters: tuple[int, ...], index: int) -> tuple[Groups,
             "this cluster can make no group any more."
         )
     made = GroupRecord(number, (), voters, index, index, first=(), founders=voters)
-    return Groups((*known.groups, made), known.moves, number + 1), number
+    return known._replace(groups=(*known.groups, made), next_id=number + 1), number
 
 
 def _split(
@@ -211,8 +212,9 @@ def _forget(known: Groups, group_id: int, index: int) -> tuple[Groups, int] | st
 
 
 def _moved(known: Groups, command: MoveSlots, index: int) -> tuple[Groups, int] | str:
-    groups, moves, refused = apply_move(known.groups, known.moves, command, index)
-    return refused or (Groups(groups, moves, known.next_id), index)
+    fresh = max(index, known.next_move_id)
+    groups, moves, refused = apply_move(known.groups, known.moves, command, fresh)
+    return refused or (Groups(groups, moves, known.next_id, fresh + 1), fresh)
 
 
 def _group(known: Groups, group_id: int) -> GroupRecord | None:

@@ -61,7 +61,7 @@ class GroupRecord(msgspec.Struct, frozen=True):
 
 
 class MoveRecord(msgspec.Struct, frozen=True):
-    """Slots on their way from one group to another; its id is the epoch that began it."""
+    """Slots on their way from one group to another; the id is given once: the groups' logs go by it."""
 
     move_id: int
     slots: Ranges
@@ -112,14 +112,14 @@ class Outcome(NamedTuple):
 
 
 def apply_move(
-    groups: tuple[GroupRecord, ...], moves: tuple[MoveRecord, ...], command: MoveCommand, index: int
+    groups: tuple[GroupRecord, ...], moves: tuple[MoveRecord, ...], command: MoveCommand, fresh: int
 ) -> Outcome:
-    """The groups and moves after a command whose entry has this index."""
+    """The groups and moves after a command; `fresh` is the id of the move that it begins, if it does."""
     if isinstance(command, MoveSlots):
         why = _immovable(groups, moves, command)
         if why:
             return Outcome(groups, moves, why)
-        made = MoveRecord(index, command.slots, command.source, command.target)
+        made = MoveRecord(fresh, command.slots, command.source, command.target)
         return Outcome(groups, (*moves, made))
     move = next((each for each in moves if each.move_id == command.move_id), None)
     if isinstance(command, CancelMove):

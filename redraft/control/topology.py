@@ -95,6 +95,8 @@ class Topology(msgspec.Struct, frozen=True):
     moves: tuple[MoveRecord, ...] = ()
     next_group_id: int = 0
     """0 only as written by a version that could make no groups: see `decode`."""
+    next_move_id: int = 0
+    """Above the ids of all moves so far: an entry may begin several."""
 
     def node(self, node_id: int) -> NodeRecord | None:
         """The member of that id, None when there is none."""
@@ -485,12 +487,16 @@ def _recover(topology: Topology, command: Recover, index: int) -> tuple[Topology
 
 
 def _move(topology: Topology, command: MoveCommand, index: int) -> tuple[Topology, Answer]:
-    groups, moves, refused = apply_move(topology.groups, topology.moves, command, index)
+    fresh = max(index, topology.next_move_id)
+    groups, moves, refused = apply_move(topology.groups, topology.moves, command, fresh)
     if refused:
         return topology, Refused(refused)
     if groups is topology.groups and moves is topology.moves:
         return topology, topology.epoch
-    return replace(topology, epoch=index, groups=groups, moves=moves), index
+    after = replace(topology, epoch=index, groups=groups, moves=moves)
+    if isinstance(command, MoveSlots):
+        return replace(after, next_move_id=fresh + 1), fresh
+    return after, index
 
 
 def _change_groups(topology: Topology, command: GroupCommand, index: int) -> tuple[Topology, Answer]:
@@ -500,16 +506,22 @@ def _change_groups(topology: Topology, command: GroupCommand, index: int) -> tup
         refusal = _unplaceable(topology, voters) or _drained_among(topology, {*command.voters})
         if refusal is not None:
             return topology, refusal
-    known = Groups(topology.groups, topology.moves, topology.next_group_id)
+    known = Groups(topology.groups, topology.moves, topology.next_group_id, topology.next_move_id)
     done = apply_groups(known, command, voters, index)
     if isinstance(done, str):
         return topology, Refused(done)
     after, answer = done
     if after is known:
         return topology, topology.epoch
-    return replace(
-        topology, epoch=index, groups=after.groups, moves=after.moves, next_group_id=after.next_id
-    ), answer
+    changed = replace(
+        topology,
+        epoch=index,
+        groups=after.groups,
+        moves=after.moves,
+        next_group_id=after.next_id,
+        next_move_id=after.next_move_id,
+    )
+    return changed, answer
 
 
 def _founders(topology: Topology) -> tuple[int, ...]:

@@ -79,7 +79,7 @@ class Moving:
         ownership = replica.applier.keyspace.ownership
         topology = self._node.steering.roster.topology
         for move_id in ownership.decided if ownership is not None else ():
-            over = move_id <= topology.epoch and topology.move(move_id) is None
+            over = move_id < topology.next_move_id and topology.move(move_id) is None
             if over and (group, move_id) not in self._forgetting:
                 self._forgetting.add((group, move_id))
 

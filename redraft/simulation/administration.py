@@ -65,7 +65,7 @@ class Administration:
         command = Join(
             new.hex_id, new.host, new.client_port, new.primary_port, new.replica_port, new.peer_port
         )
-        self._wish(command, partial(self._admitted, new))
+        self.wish(command, partial(self._admitted, new))
 
     def _admitted(self, new: Member, reply: bytes) -> None:
         topology = topology_of(reply)
@@ -79,7 +79,7 @@ class Administration:
             return
         staying = [node.node_id for node in topology.nodes if not node.leaving]
         if len(staying) > VOTERS_MIN:
-            self._wish(Remove(self._rng.choice(staying)))
+            self.wish(Remove(self._rng.choice(staying)))
 
     def suspect(self, number: int) -> bool:
         """A machine is about to rot; False if the cluster could not do without it."""
@@ -118,7 +118,7 @@ class Administration:
         self._condemned.add(number)
         self._cluster.lose(number)
         self._join()
-        self._wish(Remove(number))
+        self.wish(Remove(number))
 
     def move(self) -> None:
         """Let a group have other voters, or another that should lead it."""
@@ -129,7 +129,7 @@ class Administration:
         staying = [node.node_id for node in topology.nodes if not node.leaving]
         count = min(len(staying), rng.choice((len(group.voters), VOTERS_MIN, VOTERS_MIN + 2)))
         voters = rng.sample(staying, max(count, 1))
-        self._wish(Place(group.group_id, tuple(voters), replacing=rng.random() < 0.5))
+        self.wish(Place(group.group_id, tuple(voters), replacing=rng.random() < 0.5))
 
     def create(self) -> None:
         """Let a group be made; it owns nothing, but has a log, votes, and voters that may be others later."""
@@ -138,14 +138,14 @@ class Administration:
             return
         staying = [node.node_id for node in topology.nodes if not node.leaving]
         count = min(len(staying), rng.choice((VOTERS_MIN, VOTERS_MIN, VOTERS_MIN + 2)))
-        self._wish(CreateGroup(tuple(rng.sample(staying, max(count, 1)))))
+        self.wish(CreateGroup(tuple(rng.sample(staying, max(count, 1)))))
 
     def drop(self) -> None:
         """Let a group be dropped that owns nothing."""
         topology = self.topology()
         empty = [] if topology is None else [each for each in topology.groups if not each.slots]
         if empty:
-            self._wish(DropGroup(self._rng.choice(empty).group_id))
+            self.wish(DropGroup(self._rng.choice(empty).group_id))
 
     def topology(self) -> Topology | None:
         """The newest topology that a living node knows."""
@@ -154,7 +154,8 @@ class Administration:
 
     # ---- asking ----
 
-    def _wish(self, command: Command, then: Callable[[bytes], None] = lambda _reply: None) -> None:
+    def wish(self, command: Command, then: Callable[[bytes], None] = lambda _reply: None) -> None:
+        """Have a command decided, whatever it takes; `then` gets the answer if it was carried out."""
         self._wishes += 1
         self._cluster.tell(0, f"wanted: {command}")
         self._ask(_Wish(command, then))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from redraft.control.topology import TOPOLOGY_GROUP
 from redraft.raft.configuration import Configuration
 from redraft.raft.core import Raft, Role
 from redraft.raft.log import LogView
@@ -101,6 +102,9 @@ class Checks:
         self.on_elected: Callable[[int, int], None] = lambda _number, _group: None
         self._entries: dict[int, dict[tuple[int, int], tuple[int, Entry]]] = {}
         self._nodes: dict[int, _NodeMemory] = {}
+        self._served: dict[int, tuple[int, frozenset[int] | None, frozenset[int]]] = {}
+        """group -> the newest applied index at which it served other slots than before, what was foreign
+        then, and the slots."""
 
     def _node(self, number: int) -> _NodeMemory:
         memory = self._nodes.get(number)
@@ -240,6 +244,8 @@ class Checks:
                 must(now.applied_index >= before.applied_index, f"{who}: applied_index fell")
             if now.role is Role.LEADER and (before is None or before[:2] != now[:2]):
                 self._elected(number, group, now.term, memory.logs.get(group, EMPTY))
+            if group != TOPOLOGY_GROUP:
+                self._serves(group, replica)
             if before is not None and before.role is now.role is Role.LEADER and before.term == now.term:
                 committed = memory.logs.get(group, EMPTY).term(now.commit_index)
                 must(
@@ -250,6 +256,23 @@ class Checks:
             known = before.commit_index if before is not None else 0
             if now.commit_index > known:
                 self._committed(number, group, replica, known, memory.logs.get(group, EMPTY))
+
+    def _serves(self, group: int, replica: Replica) -> None:
+        """No two groups serve a slot: what one has applied furthest on is what it may do."""
+        keyspace, index = replica.applier.keyspace, replica.applier.applied_index
+        foreign = keyspace.foreign
+        known = self._served.get(group)
+        if known is not None and (known[0] >= index or known[1] is foreign):
+            return
+        slots = frozenset(keyspace.slots) - (foreign or frozenset())
+        self._served[group] = index, foreign, slots
+        for other, (at, _foreign, theirs) in self._served.items():
+            both = slots & theirs
+            must(
+                other == group or not both,
+                f"slots {sorted(both)} are served by group {group} as of its entry {index},"
+                f" and by group {other} as of its entry {at}",
+            )
 
     def _elected(self, number: int, group: int, term: int, log: LogState) -> None:
         if (group, term) not in self.leader_of:

@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from redraft.accel.scan import key_slot
 from redraft.replica.request import Request
@@ -27,8 +28,11 @@ REFUSALS = (b"-CLUSTERDOWN", b"-TRYAGAIN", b"-MISCONF", b"-OOM")
 SHOWN_BYTES = 200
 PROBE = 100
 """Numbers from here on are those of clients that ask once."""
+NEVER_SENT = b"-TRYAGAIN"
+"""What becomes of commands that can't be in one request with the first: the client did not send them."""
 Done = Callable[[bytes], None]
 Command = tuple[list[bytes], Done]
+Thing = TypeVar("Thing")
 
 
 class Pipeline(Request):
@@ -103,6 +107,11 @@ class Keys:
         self.expiring = owned("expiring", 2)
         self.counters = owned("counter", 1)
         self.lists = owned("list", 1)
+
+    @property
+    def everything(self) -> list[bytes]:
+        """All of them."""
+        return self.registers + self.expiring + self.counters + self.lists
 
 
 class Clients:
@@ -219,15 +228,17 @@ class Clients:
         if client.process is None:
             self._again(client)
             return
-        group = rng.choice(sorted(self.keys))
+        home = rng.choice(sorted(self.keys))
         write = (
             not (client.reads_only or self._cluster.agenda.now_us < self._lull_until_us)
             and rng.random() < self._writes
         )
-        commands = [
-            self._command(client, self.keys[group], write) for _ in range(rng.choice((1, 1, 1, 2, 4)))
-        ]
-        self.submit(client, client.process, group, commands, write=write)
+        commands = [self._command(client, self.keys[home], write) for _ in range(rng.choice((1, 1, 1, 2, 4)))]
+        (group, first), *others = _by_group(client.process, commands, _key_of).items()
+        for _group, commands in others:
+            for _arguments, done in commands:
+                done(NEVER_SENT)
+        self.submit(client, client.process, group, first, write=write)
 
     def _connect(self, client: Client) -> None:
         """To any living node, or to where something goes wrong."""
@@ -304,14 +315,20 @@ class Clients:
         process = self._cluster.machines[number].process
         if process is None:
             return
-        self._sessions += 1
-        for group, keys in self.keys.items():
-            client = Client(PROBE + self._sessions, once=True)
-            client.process, client.session = process, self._sessions
-            self._clients.append(client)
+        for keys in self.keys.values():
             names = keys.registers + keys.counters + keys.lists
-            commands = [self._get(client.session, key) for key in names]
-            self.submit(client, process, group, commands, write=False)
+            for group, some in _by_group(process, names, _itself).items():
+                client = self._once(process)
+                commands = [self._get(client.session, key) for key in some]
+                self.submit(client, process, group, commands, write=False)
+
+    def _once(self, process: Process) -> Client:
+        """Somebody new who asks a node one thing."""
+        self._sessions += 1
+        client = Client(PROBE + self._sessions, once=True)
+        client.process, client.session = process, self._sessions
+        self._clients.append(client)
+        return client
 
     def challenge(self, group: int, leader: int, deposed: int) -> None:
         """A group has a new leader: write there, and read where the old one may not know yet."""
@@ -328,15 +345,15 @@ class Clients:
         process = self._cluster.machines[number].process
         if process is None:
             return
-        self._sessions += 1
-        client = Client(PROBE + self._sessions, once=True)
-        client.then = partial(self.probe, deposed)
-        client.process, client.session = process, self._sessions
-        self._clients.append(client)
         keys = self.keys[group]
-        commands = [self._increment(client.session, key) for key in keys.counters]
-        commands += [self._append(client.session, key) for key in keys.lists]
-        self.submit(client, process, group, commands, write=True)
+        for owner, some in _by_group(process, keys.counters + keys.lists, _itself).items():
+            client = self._once(process)
+            client.then = partial(self.probe, deposed)
+            commands = [
+                (self._increment if key in keys.counters else self._append)(client.session, key)
+                for key in some
+            ]
+            self.submit(client, process, owner, commands, write=True)
 
     def _operation(
         self, session: int, key: bytes, kind: Kind, argument: str | int | None
@@ -387,6 +404,25 @@ class Clients:
 def _arrive(process: Process, request: Request) -> None:
     if process.alive:
         process.submit(request)
+
+
+def _by_group(
+    process: Process, things: Sequence[Thing], key_of: Callable[[Thing], bytes]
+) -> dict[int, list[Thing]]:
+    """Divide what has a key by the group that a node asks for its slot, as its front end does."""
+    table = process.node.group_of_slot
+    divided: dict[int, list[Thing]] = {}
+    for thing in things:
+        divided.setdefault(table[key_slot(key_of(thing))], []).append(thing)
+    return divided
+
+
+def _itself(key: bytes) -> bytes:
+    return key
+
+
+def _key_of(command: Command) -> bytes:
+    return command[0][1]
 
 
 def _encode(arguments: Sequence[bytes]) -> bytes:

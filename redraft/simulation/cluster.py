@@ -51,6 +51,7 @@ class Cluster:
         self.trace = Trace(self.agenda, trace) if trace is not None else None
         self.network = Network(self.agenda, random.Random(self.rng.getrandbits(64)), self._watch)
         self.on_death: Callable[[Process], None] = lambda _process: None
+        self.on_turn: Callable[[Process], None] = lambda _process: None
         self.lives = 0
         self.spot = 0
         """The machine where things go wrong now: worth a look."""
@@ -184,6 +185,10 @@ class Cluster:
         for here, there in ((one, other), (other, one)):
             here.node.steering.roster.met(there.card)
         return one.is_to_link(other.number) and other.is_to_link(one.number)
+
+    def turned(self, process: Process) -> None:
+        """A process had a turn."""
+        self.on_turn(process)
 
     def members_changed(self, process: Process) -> None:
         """A node has another list of members: links follow, or it finds that it is none any more."""

@@ -31,6 +31,7 @@ from redraft.node.states import MemoryStates
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.replica.request import Request
+from redraft.server.again import Again
 from redraft.simulation.agenda import MS, Agenda
 from redraft.simulation.checks import Checks, must
 from redraft.simulation.clock import SimulatedClock
@@ -43,7 +44,7 @@ from redraft.snapshot.store import Store
 from redraft.snapshot.worker import Done, Job, Worker
 from redraft.topology.cluster_map import ClusterMap, Group, Member
 from redraft.transport.handshake import Card, Stage
-from redraft.transport.messages import NO_GROUP
+from redraft.transport.messages import NO_GROUP, Published
 from redraft.wal import Log, LogOptions
 
 LOG = Path("/node/log")
@@ -78,6 +79,16 @@ class _Worker(Worker):
         self._files.on_work()
 
 
+class _Clients(Again):
+    """The client side of a node, as far as it sends refused commands on; nobody listens to channels."""
+
+    __slots__ = ()
+
+    def published(self, _message: Published) -> int:
+        """See `redraft.node.seams.Clients`."""
+        return 0
+
+
 class KilledError(BaseException):
     """The process is no more; nothing of it runs on, not even what catches every Exception."""
 
@@ -92,6 +103,7 @@ class World(Protocol):
     map: ClusterMap
 
     def died(self, process: Process, why: str) -> None: ...
+    def turned(self, process: Process) -> None: ...
     def lost_link(self, one: int, other: int) -> None: ...
     def members_changed(self, process: Process) -> None: ...
 
@@ -147,6 +159,7 @@ class Process:
         "_stood",
         "_world",
         "alive",
+        "clients",
         "damaged",
         "fuse",
         "fuse_power",
@@ -158,6 +171,7 @@ class Process:
         "worker",
     )
 
+    clients: _Clients
     log: Log
     node: Node
     worker: Worker
@@ -206,6 +220,7 @@ class Process:
             rng=random.Random(rng.getrandbits(64)),
             first_start=machine.incarnation == 1,
         )
+        self.clients = self.node.clients = _Clients(self.node)
         self.node.steering.changed = lambda: self._agenda.after(0, partial(world.members_changed, self))
         self._disk_soon()
         self._agenda.after(rng.randrange(TICK_MS * MS), self._tick)
@@ -325,6 +340,7 @@ class Process:
             act()
         following = self.node.flush()
         self._world.checks.stepped(self.number, self.node.replicas.items())
+        self._world.turned(self)
         if inbox or following is Next.NOW:
             self._schedule(self.machine.turn_us)
         elif following is Next.SOON:
@@ -384,9 +400,13 @@ class Process:
         if not self.alive:
             return
         if not self.paused:
-            self._put(TIMER, self.node.tick)
+            self._put(TIMER, self._tick_node)
         interval_ms = IDLE_TICK_MS if self.node.idle else TICK_MS
         self._agenda.after(interval_ms * MS, self._tick)
+
+    def _tick_node(self) -> None:
+        self.node.tick()
+        self.clients.look()
 
     # ---- the disk ----
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redraft.simulation import breaking_disk, breaking_node, breaking_raft
+from redraft.simulation import breaking_disk, breaking_moves, breaking_node, breaking_raft
 from redraft.simulation.breaking import MUTATIONS, Mutation
 
 __all__ = ["MUTATIONS", "Mutation", "mutated"]
 
-ROOMS = (breaking_raft, breaking_node, breaking_disk)
+ROOMS = (breaking_raft, breaking_node, breaking_disk, breaking_moves)
 """Where they stand: importing these registers them."""
 
 

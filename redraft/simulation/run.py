@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from redraft.control.slotmoves import slots_of
 from redraft.control.topology import TOPOLOGY_GROUP
 from redraft.engine.hash import HashEngine
 from redraft.replica.apply import Applier
+from redraft.replica.replica import Replica
 from redraft.simulation.administration import Administration
 from redraft.simulation.agenda import MS
 from redraft.simulation.checks import must
@@ -22,7 +24,10 @@ from redraft.simulation.cluster import Cluster
 from redraft.simulation.linearizability import violations
 from redraft.simulation.loglines import captured
 from redraft.simulation.machine import Process
+from redraft.simulation.moves import Moves
+from redraft.simulation.scene import Scene
 from redraft.simulation.trouble import Trouble
+from redraft.simulation.trouble_machines import MachineTrouble
 
 STEPS = 10_000
 """Events of a run before it heals."""
@@ -84,9 +89,18 @@ class Run:
             random.Random(rng.getrandbits(64)),
             self.clients.probe,
             self.clients.rest,
+            self._moves,
         )
         self.cluster.on_death = self._died
         self.cluster.checks.on_elected = self._elected
+
+    def _moves(self, scene: Scene, machines: MachineTrouble) -> Moves | None:
+        """Slots move in most runs that have more than one group."""
+        rng = random.Random(self.seed * 2 + 1)  # of its own: runs without moves are what they were
+        if len(self.cluster.map.groups) < 2 or rng.random() < 0.3:
+            return None
+        keys = [key for of_group in self.clients.keys.values() for key in of_group.everything]
+        return Moves(scene, self.administration, machines, rng, keys)
 
     def _died(self, process: Process) -> None:
         self.clients.died(process)
@@ -141,6 +155,8 @@ class Run:
             return False
         if any(process.node.steering.roster.topology.epoch != topology.epoch for process in processes):
             return False
+        if topology.moves or any(process.clients.waiting for process in processes):
+            return False
         if not all(process.node.ready for process in processes):
             return False
         wanted = {group.group_id: group.voters for group in topology.groups}
@@ -183,8 +199,29 @@ class Run:
                         f"replicas of group {group} differ in {field_}:"
                         f" node {first[0]} has {first[1][field_]!r}, node {process.number} {value!r}",
                     )
+                self._owns(replica)
                 chosen = len(cluster.checks.chosen.get(group, []))
                 must(state["applied_index"] >= chosen, f"entry {chosen} of group {group} was lost")
+
+    def _owns(self, replica: Replica) -> None:
+        """A replica's group owns the slots that it should, and has nothing of others."""
+        group, keyspace = replica.group.group_id, replica.applier.keyspace
+        topology = self.administration.topology()
+        record = topology.group(group) if topology is not None else None
+        if record is None:
+            return
+        owned = slots_of(record.slots)
+        must(
+            set(keyspace.slots) == owned,
+            f"group {group} owns others than the map says: {sorted(keyspace.slots)}",
+        )
+        assert isinstance(keyspace.engine, HashEngine)
+        left = [slot for slot, table in enumerate(keyspace.engine.tables) if table and slot not in owned]
+        must(not left, f"group {group} has keys in slots {left}, which are not its own")
+        ownership = keyspace.ownership
+        if ownership is not None:
+            must(not ownership.outgoing, f"group {group} has moves that have ended: {ownership.outgoing}")
+            must(not ownership.incoming, f"group {group} has moves that have ended: {ownership.incoming}")
 
     def _summary(self, cpu_s: float) -> Summary:
         cluster = self.cluster
@@ -198,7 +235,7 @@ class Run:
             cluster.lives,
             len(cluster.checks.leader_of),
             sum(map(len, cluster.checks.chosen.values())),
-            self.trouble.happened,
+            self.trouble.everything,
         )
 
 

@@ -16,6 +16,7 @@ from redraft.simulation.agenda import MS
 from redraft.simulation.cluster import Cluster
 from redraft.simulation.disk import BOUNDLESS
 from redraft.simulation.machine import Process
+from redraft.simulation.moves import Moves
 from redraft.simulation.network import Weather
 from redraft.simulation.scene import Scene
 from redraft.simulation.trouble_machines import MachineTrouble
@@ -35,8 +36,9 @@ class Trouble:
         rng: random.Random,
         probe: Callable[[int], None],
         rest: Callable[[int], None],
+        moves: Callable[[Scene, MachineTrouble], Moves | None],
     ) -> None:
-        """`probe` and `rest` are the clients' (`Scene`)."""
+        """`probe` and `rest` are the clients' (`Scene`); `moves` makes slots move, if they do."""
         self.happened: dict[str, int] = {}
         """How often each kind did."""
         self._scene = scene = Scene(cluster, rng, probe, rest)
@@ -76,6 +78,9 @@ class Trouble:
             self._weights += [rng.choice((1, 2, 4)) for _kind in seldom]
         machines.starts_fail = machines.crash in self._kinds
         self._next(in_company=False)
+        self._moves = moves(scene, machines)
+        if self._moves is not None:
+            cluster.on_turn = self._moves.turned
 
     def _next(self, *, in_company: bool) -> None:
         mean_us = COMPANY_US if in_company else self._mean_us
@@ -94,6 +99,11 @@ class Trouble:
         for _ in range(scene.rng.choice((0, 0, 1, 3))):
             scene.later((0, 20, 100, 250, 400), partial(scene.look, scene.cluster.spot))
         self._next(in_company=in_company)
+
+    @property
+    def everything(self) -> dict[str, int]:
+        """How often what happened."""
+        return self.happened if self._moves is None else {**self.happened, **self._moves.happened}
 
     def restart_later(self, process: Process) -> None:
         """A node died: it is started again, or its machine given up if its disk is found damaged."""

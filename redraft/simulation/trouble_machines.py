@@ -71,14 +71,15 @@ class MachineTrouble:
         ):  # in the very moment that it asked the others: their answers will wait
             process.ask(partial(self._ask_and_stop, process))
         else:
-            self._stop(process)
+            self.stop(process)
 
     def _ask_and_stop(self, process: Process) -> None:
         if self._scene.active and not process.paused:
             process.node.ping(process.node.now_ms())
-            self._stop(process)
+            self.stop(process)
 
-    def _stop(self, process: Process) -> None:
+    def stop(self, process: Process) -> None:
+        """Let a process stand still for a while."""
         process.paused = True
         self._scene.cluster.tell(process.number, "is stopped")
         led = [

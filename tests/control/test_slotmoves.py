@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from redraft.control.groups import SplitGroup
 from redraft.control.slotmoves import (
     CancelMove,
     EndMove,
@@ -129,6 +130,21 @@ def test_slotmoves_keep_one_owner_a_slot(seed: int) -> None:
         assert sorted(owned) == list(range(SLOTS)), f"{seed=}"
         under_way = [slot for each in topology.moves for slot in slots_of(each.slots)]
         assert len(under_way) == len(set(under_way)), f"{seed=}"
+
+
+def test_slotmoves_begun_by_one_entry_have_ids_of_their_own() -> None:
+    """Several commands may share an entry; a group's log knows a move by its id, and hears of it once."""
+    topology, first = apply(founded(groups=3), MoveSlots(((0, 9),), 1, 2), 7)
+    topology, second = apply(topology, MoveSlots(((10, 19),), 1, 2), 7)
+    assert first == 7
+    assert second == 8
+    topology, _ = apply(topology, CancelMove(8), 8)
+    topology, _ = apply(topology, EndMove(8), 8)
+    topology, third = apply(topology, MoveSlots(((10, 19),), 1, 2), 8)
+    assert third == 9
+    topology, _ = apply(topology, SplitGroup(1, ((20, 29),)), 9)
+    topology, _ = apply(topology, SplitGroup(1, ((30, 39),)), 9)
+    assert [move.move_id for move in topology.moves] == [7, 9, 10, 11]
 
 
 def test_slotmoves_of_records_touch_no_other_group() -> None:

@@ -25,6 +25,8 @@ QUICK = (
     "joint-left-early",
     "leader-counts-itself-early",
     "learner-counts-early",
+    "move-ids-by-entry",
+    "moved-slots-still-served",
     "no-dedup-of-parts",
     "read-before-apply",
     "read-index-before-noop",

@@ -1,0 +1,180 @@
+"""Slots that move in a run, and faults aimed at whoever moves them.
+
+Moves begin and are given up at random times, several at once, between any groups.  Each time a mover comes
+to another step a fault may strike just there: at who leads the source, the target or the topology group, or
+between them, and once more at who comes next.  `happened` says how often each step was hit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+from redraft.accel.scan import key_slot
+from redraft.control.slotmoves import CancelMove, GroupRecord, MoveRecord, MoveSlots, slots_of
+from redraft.control.topology import TOPOLOGY_GROUP
+from redraft.node.mover import Phase
+from redraft.simulation.administration import Administration
+from redraft.simulation.machine import Process
+from redraft.simulation.scene import Scene
+from redraft.simulation.trouble_machines import MachineTrouble
+from redraft.topology.slots import ranges_of
+
+FUSE_EFFECTS_MAX = 6
+"""A process that is hit dies at one of so many next effects."""
+
+
+class Moves:
+    """The moves of one run."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        administration: Administration,
+        machines: MachineTrouble,
+        rng: random.Random,
+        keys: list[bytes],
+    ) -> None:
+        """`keys` are those that clients use: their slots move more often than others."""
+        self.happened: dict[str, int] = {}
+        self._scene = scene
+        self._administration = administration
+        self._machines = machines
+        self._rng = rng
+        self._busy_slots = sorted({key_slot(key) for key in keys})
+        self._phases: dict[tuple[int, int], str] = {}
+        """By machine and move: the step at the last look."""
+        self._mean_us = rng.choice((30_000, 100_000, 400_000))
+        self._aim = rng.choice((0.0, 0.2, 0.5))
+        self._next()
+
+    # ---- moves ----
+
+    def _next(self) -> None:
+        self._scene.cluster.agenda.after(int(self._rng.expovariate(1 / self._mean_us)) + 1, self._strike)
+
+    def _strike(self) -> None:
+        if not self._scene.active:
+            return
+        topology = self._administration.topology()
+        if topology is not None:
+            if topology.moves and self._rng.random() < 0.2:
+                self._count("cancel_move")
+                self._administration.wish(CancelMove(self._rng.choice(topology.moves).move_id))
+            else:
+                self._begin(topology.groups)
+        self._next()
+
+    def _begin(self, groups: tuple[GroupRecord, ...]) -> None:
+        rng = self._rng
+        owners = [group for group in groups if group.slots]
+        source = rng.choice(owners)
+        target = rng.choice([group for group in groups if group is not source])
+        owned = sorted(slots_of(source.slots))
+        busy = [slot for slot in self._busy_slots if slot in owned]
+        kind = rng.random()
+        if busy and kind < 0.4:
+            chosen = rng.sample(busy, rng.randint(1, len(busy)))
+        elif kind < 0.6:
+            chosen = owned
+        else:
+            first = rng.randrange(len(owned))
+            chosen = owned[first : first + rng.randint(1, len(owned))]
+        self._count("move_slots")
+        slots = tuple(ranges_of(chosen))
+        self._administration.wish(MoveSlots(slots, source.group_id, target.group_id))
+
+    def _count(self, what: str) -> None:
+        self.happened[what] = self.happened.get(what, 0) + 1
+
+    # ---- faults at their steps ----
+
+    def turned(self, process: Process) -> None:
+        """A process had a turn: look how far its movers are."""
+        moving = process.node.steering.moving
+        if not self._scene.active or moving.idle:
+            return
+        for told in moving.status():
+            place = (process.number, told["id"])
+            if self._phases.get(place) != told["phase"]:
+                self._phases[place] = told["phase"]
+                if self._rng.random() < self._aim:
+                    self._hit(process, told["id"], told["phase"])
+
+    def _hit(self, process: Process, move_id: int, phase: str) -> None:
+        move = process.node.steering.roster.topology.move(move_id)
+        if move is None:
+            return
+        kinds: list[Callable[[Process, MoveRecord], None]] = [
+            self._source_dies,
+            self._target_dies,
+            self._both_die,
+            self._topology_dies,
+            self._parted,
+            self._source_stands_still,
+            self._source_hands_over,
+        ]
+        if phase in (Phase.COPY.value, Phase.CATCH_UP.value, Phase.FROZEN.value):
+            kinds.append(self._given_up)
+        kind = self._rng.choice(kinds)
+        self._count(f"{kind.__name__.strip('_')}_{phase.replace(' ', '_')}")
+        kind(process, move)
+        if self._rng.random() < 0.3:
+            follower = self._rng.choice((self._source_dies, self._target_dies, self._both_die))
+            self._scene.later((50, 200, 400), partial(self._again, follower, move))
+
+    def _again(self, kind: Callable[[Process, MoveRecord], None], move: MoveRecord) -> None:
+        """Somebody else goes on with the move by now: that one is hit, too."""
+        leader = self._leader(move.source)
+        if leader is not None and self._scene.active:
+            self._count("second_hit")
+            kind(leader, move)
+
+    def _source_dies(self, process: Process, _move: MoveRecord) -> None:
+        self._kill(process)
+
+    def _target_dies(self, _process: Process, move: MoveRecord) -> None:
+        self._kill(self._leader(move.target))
+
+    def _both_die(self, process: Process, move: MoveRecord) -> None:
+        self._kill(process)
+        self._kill(self._leader(move.target))
+
+    def _topology_dies(self, _process: Process, _move: MoveRecord) -> None:
+        self._kill(self._leader(TOPOLOGY_GROUP))
+
+    def _parted(self, process: Process, move: MoveRecord) -> None:
+        """Nothing passes between the leaders of the two groups, in one direction or in both."""
+        target = self._leader(move.target)
+        if target is not None and target is not process:
+            pairs = [(process.number, target.number), (target.number, process.number)]
+            self._scene.block_for(self._rng.sample(pairs, self._rng.randint(1, 2)), (100, 400, 900))
+
+    def _source_stands_still(self, process: Process, _move: MoveRecord) -> None:
+        process.ask(partial(self._stop, process))
+
+    def _stop(self, process: Process) -> None:
+        if self._scene.active and process.alive and not process.paused:
+            self._machines.stop(process)
+
+    def _source_hands_over(self, process: Process, move: MoveRecord) -> None:
+        replica = process.node.replicas.get(move.source)
+        if replica is not None and replica.proposes:
+            others = [each for each in replica.raft.configuration.voters if each != process.number]
+            if others:
+                process.node.transfer(replica.group, self._rng.choice(others))
+
+    def _given_up(self, _process: Process, move: MoveRecord) -> None:
+        self._administration.wish(CancelMove(move.move_id))
+
+    def _kill(self, process: Process | None) -> None:
+        if process is None or not process.alive or process.fuse:
+            return
+        self._scene.cluster.spot = process.number
+        process.fuse_power = self._rng.random() < 0.5
+        process.fuse = self._rng.randint(1, FUSE_EFFECTS_MAX)
+
+    def _leader(self, group: int) -> Process | None:
+        number = self._scene.cluster.leader(group)
+        return self._scene.cluster.machines[number].process if number else None
