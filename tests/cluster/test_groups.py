@@ -49,6 +49,12 @@ def admin(cluster: Cluster, *words: str) -> str:
     return done.stdout
 
 
+def engines_of(cluster: Cluster) -> set[str]:
+    """The groups whose keys are on some node's disk."""
+    kept = (path for node in cluster.nodes for path in node.directory.glob("engine/*/*/*"))
+    return {path.parent.name for path in kept}
+
+
 def write_all(client: redis.Redis) -> None:
     pipe = client.pipeline(transaction=False)
     for name in KEYS:
@@ -96,6 +102,9 @@ def test_groups_come_and_go_under_load(directory: Path, engines: tuple[str, ...]
         assert load.unexcused() == []
         assert max(load.longest_pauses().values()) <= PAUSE_MAX_S
         see_all(cluster)
+        wait_until(
+            lambda: engines_of(cluster) <= {"3"}, timeout_s=GONE_S, what="dropped groups leave no files"
+        )
         for node in cluster.nodes:
             cluster.kill(node)
         for node in cluster.nodes:

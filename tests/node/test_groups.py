@@ -180,6 +180,23 @@ def test_node_that_was_down_drops_what_is_gone(seed: int) -> None:
     assert read_all(cluster, 2) == {b"$1\r\nv\r\n"}
 
 
+def test_drop_that_a_crash_cut_short_is_finished_at_the_start() -> None:
+    """The mark and the topology were on disk, the log was not emptied yet."""
+    cluster = begun()
+    write_all(cluster)
+    put(cluster, SplitGroup(1))
+    comes_to(cluster, 1, 2)
+    cluster.crash(2)
+    put(cluster, MergeGroups(2, 1))
+    comes_to(cluster, 1)
+    cluster.memories[2].drop(2)
+    cluster.memories[2].topology = cluster.memories[1].topology
+    assert cluster.disks[2].group(2).entries
+    cluster.start(2)
+    assert not cluster.disks[2].group(2).entries
+    comes_to(cluster, 1)
+
+
 @pytest.mark.parametrize("gone", [1, 2])
 def test_group_that_is_gone_is_never_founded_again(gone: int) -> None:
     """By nodes that have lost their copy of the topology, and hear of it from the beginning.
