@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import redis
 from redis.cluster import RedisCluster
 
+from tests.cluster.bank import Bank
 from tests.cluster.harness import Cluster, redraft_command
-from tests.cluster.parameters import CLIENTS, PAUSE_MAX_S, SEED, TIMEOUT_S, report
+from tests.cluster.parameters import CLIENTS, KILLS, PAUSE_MAX_S, SEED, TIMEOUT_S, report
 from tests.cluster.ports import HOST, PRIMARY_DISTANCE
 from tests.cluster.test_engines import command_with
-from tests.cluster.test_moves import status
+from tests.cluster.test_moves import status, until_no_moves
 from tests.cluster.waiting import wait_until
 from tests.cluster.workload import Workload
 
@@ -24,6 +27,7 @@ SETTINGS = {
 }
 KEYS = {b"kept:%d" % number for number in range(2000)}
 GONE_S = 30.0
+GROUPS_WANTED = 5
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
@@ -157,3 +161,44 @@ def test_empty_groups_disturb_nobody(directory: Path) -> None:
         assert "owns slots" in refused.stderr
         admin(cluster, "group", "drop", "4")
         until_groups(cluster, 1, 2, 3)
+
+
+def change(cluster: Cluster, chance: random.Random) -> str:
+    """Split a group or merge two of them, by way of any living node; returns what became of it."""
+    node = chance.choice([node for node in cluster.nodes if node.living])
+    known = [each["id"] for each in status(cluster, node)["groups"] if not each["dropping"]]
+    if len(known) < 2 or (len(known) < GROUPS_WANTED and chance.random() < 0.6):
+        words = ["SPLIT-GROUP", str(chance.choice(known))]
+    else:
+        words = ["MERGE-GROUPS", *map(str, chance.sample(known, 2))]
+    try:
+        with cluster.client(node) as client:
+            client.execute_command("REDRAFT", *words)
+    except redis.RedisError as error:  # refused: slots are on their way; or nobody leads the topology now
+        return f"{words[0]}: {str(error)[:20]}"
+    return words[0]
+
+
+def test_groups_come_and_go_through_kills(directory: Path) -> None:
+    """kill -9 of nodes while groups are split and merged: it all ends, nothing is lost, doubled or stale."""
+    print("seed", SEED)
+    chance = random.Random(SEED)
+    with Cluster(directory, command=redraft_command("--groups", "2"), settings=SETTINGS) as cluster:
+        bank = Bank(cluster, seed=SEED)
+        begun: Counter[str] = Counter()
+        with Workload(cluster, seed=SEED, clients_per_node=CLIENTS) as load, bank:
+            load.progress(50)
+            for _ in range(KILLS):
+                for _ in range(2):
+                    begun[change(cluster, chance)] += 1
+                    load.progress(chance.randint(1, 30))
+                victim = chance.choice(cluster.nodes)
+                cluster.kill(victim)
+                load.progress(chance.randint(5, 100), cluster.others(victim))
+                begun[change(cluster, chance)] += 1
+                cluster.restart(victim)
+                for node in cluster.nodes:
+                    until_no_moves(cluster, node)
+        until_groups(cluster, *(each["id"] for each in status(cluster, 0)["groups"] if not each["dropping"]))
+        report("groups through kills", {"kills": KILLS, **begun, **bank.summary(), **load.summary()})
+        assert [*load.judge(cluster.nodes), *load.judge_errors(), *bank.judge()] == []
