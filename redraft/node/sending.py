@@ -164,7 +164,10 @@ class Sending:
         return (each for (of, _peer), each in self._transfers.items() if of == group)
 
     def _valid(self, transfer: Transfer) -> bool:
-        raft = transfer.replica.raft
+        replica = transfer.replica
+        if self._node.replicas.get(replica.group.group_id) is not replica:
+            return False  # its group is gone
+        raft = replica.raft
         progress = raft.progress.get(transfer.peer)
         waits = progress is not None and progress.state is ProgressState.SNAPSHOT
         return waits and raft.term == transfer.term

@@ -65,6 +65,10 @@ def comes_to(cluster: Cluster, *groups: int) -> None:
     assert cluster.run(WITHIN_MS, until=there), known(cluster)
 
 
+def gone_from(cluster: Cluster, group: int) -> Callable[[], bool]:
+    return lambda: all(group not in each for each in known(cluster))
+
+
 def stands(cluster: Cluster, group: int) -> set[int]:
     return {number for number, node in cluster.nodes.items() if group in node.replicas}
 
@@ -197,6 +201,27 @@ def test_drop_that_a_crash_cut_short_is_finished_at_the_start() -> None:
     comes_to(cluster, 1)
 
 
+def test_leader_that_sends_a_snapshot_may_lose_its_group() -> None:
+    """To a follower that was down, and has not heard yet that the group is to go."""
+    cluster = begun(snapshot_log_bytes=1024, log_tail_bytes=0, log_bytes_max=1 << 20)
+    put(cluster, CreateGroup((1, 2, 3)))
+    comes_to(cluster, 1, 2)
+    cluster.crash(3)
+    leader = 1
+    assert cluster.run(WITHIN_MS, until=lambda: cluster.leader(2) == leader)
+    replica = cluster.nodes[leader].replicas[2]
+    for number in range(200):
+        cluster.call(leader, [b"SET", b"k%d" % number, b"v" * 100], write=True, group=2)
+    assert cluster.run(WITHIN_MS, until=lambda: replica.raft.log.first_index > 10)
+    put(cluster, DropGroup(2), at=leader)
+    cluster.start(3)
+    sending = cluster.nodes[leader].snapshots._sending
+    assert cluster.catch(WITHIN_MS, lambda: not sending.idle)
+    put(cluster, ForgetGroup(2), at=leader)
+    assert cluster.run(WITHIN_MS, until=gone_from(cluster, 2))
+    assert cluster.run(1000, until=lambda: sending.idle)
+
+
 @pytest.mark.parametrize("gone", [1, 2])
 def test_group_that_is_gone_is_never_founded_again(gone: int) -> None:
     """By nodes that have lost their copy of the topology, and hear of it from the beginning.
@@ -263,10 +288,6 @@ def test_founder_that_never_had_a_replica_has_its_vote() -> None:
     assert read_all(cluster, 3) == {b"$1\r\nv\r\n"}
 
 
-def gone(cluster: Cluster, group: int) -> Callable[[], bool]:
-    return lambda: all(group not in each for each in known(cluster))
-
-
 def test_requests_to_a_group_that_goes_are_answered() -> None:
     """Those that were not sent as not executed, those that were as not known; none waits for ever."""
     cluster = begun(request_timeout_ms=60_000, leader_wait_ms=60_000)
@@ -285,7 +306,7 @@ def test_requests_to_a_group_that_goes_are_answered() -> None:
     put(cluster, DropGroup(2), at=3)
     put(cluster, ForgetGroup(2), at=3)
     cluster.heal()
-    assert cluster.run(WITHIN_MS, until=gone(cluster, 2))
+    assert cluster.run(WITHIN_MS, until=gone_from(cluster, 2))
     assert pending.replies is not None
     assert pending.replies[0].startswith(b"-TRYAGAIN")
     assert reads.replies is not None
@@ -303,8 +324,8 @@ def test_dropped_group_stays_while_requests_may_be_on_their_way() -> None:
     number = put(cluster, CreateGroup())
     comes_to(cluster, 1, number)
     put(cluster, DropGroup(number))
-    assert not cluster.run(9000, until=gone(cluster, number))
+    assert not cluster.run(9000, until=gone_from(cluster, number))
     cluster.crash(cluster.leader(0))
-    assert not cluster.run(9000, until=gone(cluster, number))
-    assert cluster.run(WITHIN_MS, until=gone(cluster, number))
+    assert not cluster.run(9000, until=gone_from(cluster, number))
+    assert cluster.run(WITHIN_MS, until=gone_from(cluster, number))
     assert all(disk.group(number).hard_state != HardState() for disk in cluster.disks.values())
