@@ -33,12 +33,11 @@ log = logging.getLogger("redraft.node")
 class Comings:
     """The part of a node that follows which groups there are."""
 
-    __slots__ = ("_empty_since_ms", "_failed", "_node", "_unfounded")
+    __slots__ = ("_empty_since_ms", "_node", "_unfounded")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._unfounded: dict[int, Group] = {}
-        self._failed = ""
         self._empty_since_ms: dict[int, float] = {}
 
     def learnt(self, topology: Topology) -> None:
@@ -71,12 +70,9 @@ class Comings:
         try:
             replica = node.hosting.found(node.lanes[number].group)
         except DirectoryError as error:  # of an engine on disk
-            if str(error) != self._failed:
-                log.error("%s", error)
-            self._failed = str(error)
+            node.hosting.tell_failure(error)
             self._unfounded[number] = group
             return
-        self._failed = ""
         if replica is not None:
             node.add(group, replica)
 

@@ -171,7 +171,9 @@ class Hosting:
         """
         view = self._log.group(group.group_id)
         untouched = not view.last_index and view.hard_state == HardState()
-        return self.open(group, first_start=untouched)
+        replica = self.open(group, first_start=untouched)
+        self._failed = ""
+        return replica
 
     def bury(self, group: int) -> None:
         """A group is gone: remove what there is of it here; marked first, so that no crash revives it."""
@@ -192,14 +194,18 @@ class Hosting:
         try:
             replica = self.blank(lane.group)
         except DirectoryError as error:  # of an engine on disk: the leader will speak again
-            if str(error) != self._failed:
-                log.error("%s", error)
-            self._failed = str(error)
+            self.tell_failure(error)
             return None
         self._failed = ""
         lane.replica = node.replicas[group] = replica
         node.liveness.recheck(group)
         return replica
+
+    def tell_failure(self, error: DirectoryError) -> None:
+        """Log why a replica can't be made now, once until another reason or a success."""
+        if str(error) != self._failed:
+            log.error("%s", error)
+        self._failed = str(error)
 
     def install(self, replica: Replica, applier: Applier, configuration: Configuration, term: int) -> bool:
         """Put a snapshot, which is durable, in the place of a replica's state; False if it came too late."""

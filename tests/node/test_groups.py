@@ -7,10 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from redraft.accel.scan import key_slot
+from redraft.base.errors import DirectoryError
 from redraft.control.applier import reason_of
 from redraft.control.groups import CreateGroup, DropGroup, ForgetGroup, MergeGroups, SplitGroup
 from redraft.control.topology import Command, Place
+from redraft.node.states import MemoryStates, States
+from redraft.raft.log import LogView
 from redraft.raft.types import HardState
+from redraft.replica.apply import Applier
+from redraft.snapshot.format import Header
+from redraft.snapshot.worker import Worker
+from redraft.topology.cluster_map import Group
 from tests.node.bottle import Asked, Cluster
 
 SEEDS = pytest.mark.parametrize("seed", range(1, 6))
@@ -329,3 +336,36 @@ def test_dropped_group_stays_while_requests_may_be_on_their_way() -> None:
     assert not cluster.run(9000, until=gone_from(cluster, number))
     assert cluster.run(WITHIN_MS, until=gone_from(cluster, number))
     assert all(disk.group(number).hard_state != HardState() for disk in cluster.disks.values())
+
+
+class Clumsy(MemoryStates):
+    """States of an engine whose files can't be opened for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = 0
+
+    def open(self, group: Group, view: LogView) -> tuple[Applier, Header | None]:
+        if group.group_id == 2 and self.fails:
+            self.fails -= 1
+            raise DirectoryError("The keys of group 2 can't be opened: too many open files.")
+        return super().open(group, view)
+
+
+def test_founder_that_could_not_open_its_state_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The group begins with those that could; the reason is told once."""
+    clumsy = Clumsy()
+
+    class Site(Cluster):
+        def states(self, number: int, worker: Worker) -> States:
+            return clumsy if number == 3 else super().states(number, worker)
+
+    cluster = Site(size=3)
+    cluster.elect()
+    write_all(cluster)
+    clumsy.fails = 20
+    put(cluster, SplitGroup(1))
+    comes_to(cluster, 1, 2)
+    assert cluster.run(WITHIN_MS, until=lambda: stands(cluster, 2) == {1, 2, 3})
+    assert caplog.text.count("too many open files") == 1
+    assert read_all(cluster, 3) == {b"$1\r\nv\r\n"}
