@@ -102,6 +102,8 @@ class Report(msgspec.Struct):
     uptime_s: float = 0.0
     epoch: int = 0
     moves: list[MoveRow] = []
+    next_move: int = 0
+    """Above the ids of all moves that the node has heard of."""
 
 
 async def ask(address: Address, timeout_s: float, request: bytes = REQUEST) -> bytes:

@@ -76,7 +76,10 @@ def list_moves(at: str, timeout_s: float) -> None:
 def known_move(report: Report, move_id: int) -> MoveRow | None:
     """A move in a report, None once it has ended; a node that has not heard of it yet says so, too."""
     row = next((each for each in report.moves if each.id == move_id), None)
-    return row or (MoveRow(move_id) if report.epoch < move_id else None)
+    heard = (
+        report.epoch >= move_id or report.next_move > move_id
+    )  # several begun by one entry are ahead of it
+    return row or (None if heard else MoveRow(move_id))
 
 
 async def follow_move(address: Address, find: Callable[[Report], MoveRow | None]) -> None:

@@ -34,6 +34,7 @@ def status_of(node: Node) -> dict[str, Any]:
         "groups": [_group_status(node, node.lanes[group.group_id]) for group in node.cluster.groups],
         "topology": _group_status(node, node.lanes[TOPOLOGY_GROUP]),
         "moves": _moves_status(node),
+        "next_move": node.steering.roster.topology.next_move_id,
     }
 
 

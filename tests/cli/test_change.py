@@ -172,7 +172,12 @@ def test_group_merge_waits_until_the_slots_have_gone(capsys: pytest.CaptureFixtu
         assert run(["group", "merge", "2", "--into", "1", "--at", f"127.0.0.1:{node.port}"]) == 0
         assert node.asked == [b"REDRAFT MERGE-GROUPS 2 1"]
     assert "group 2 has no slots any more" in capsys.readouterr().out
-    with answering(b":6\r\n", grouped(slots={1: [[0, 9]], 2: [[10, 19]]}, moves=[])) as node:
+    ahead = {
+        "epoch": 5,
+        "groups": [{"id": 1, "slots": [[0, 9]]}, {"id": 2, "slots": [[10, 19]]}],
+        "next_move": 7,
+    }
+    with answering(b":6\r\n", ahead) as node:
         assert run(["group", "merge", "2", "--into", "1", "--at", f"127.0.0.1:{node.port}"]) == 1
     assert "was cancelled" in capsys.readouterr().err
 
