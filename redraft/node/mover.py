@@ -52,6 +52,7 @@ PATIENCE_MS: Final = 1000.0
 RESTS: Final = 2.0
 """So many times as long as an import took nothing is sent: a busy target is given less to do."""
 HURRIES_MAX: Final = 16.0
+"""So many imports more than one are under way at most, while writes keep ahead of the copy."""
 RETRY_MS: Final = 200.0
 """How long after a failure (no leader, an answer that did not come) a move is begun again."""
 
