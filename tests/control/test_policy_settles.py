@@ -26,6 +26,8 @@ from tests.control.worlds import (
     topology_of,
 )
 
+pytestmark = pytest.mark.timeout(600)
+
 MIB = float(1 << 20)
 SEEDS = range(12)
 EXTRA_LEADERS = 1.5
