@@ -24,7 +24,6 @@ from redraft.control.view import map_of
 from redraft.replica.sessions import Session
 from redraft.server.encode import encode as encode_reply
 from redraft.server.local.cluster import SUBCOMMANDS
-from redraft.server.local.maps import Kept
 from redraft.topology.slots import contiguous_ranges
 from tests.server.fakenode import FakeNode
 from tests.server.harness import Site
@@ -92,24 +91,11 @@ def measured(nodes: int, groups: int) -> dict[str, float]:
                 lambda handler=handler, words=words: encode_reply(handler(connection, words), 2),
             )
             found[f"CLUSTER {name.upper()}, bytes"] = len(reply)
-        for name in ("slots", "shards"):
-            found[f"CLUSTER {name.upper()} after a change, ms"] = _anew(site, connection, name)
     tracemalloc.start()
     sessions = [Session(number) for number in range(SESSIONS)]
     found["a session (origin and group), bytes"] = tracemalloc.get_traced_memory()[0] / len(sessions)
     tracemalloc.stop()
     return found
-
-
-def _anew(site: Site, connection: Any, name: str) -> float:
-    """Milliseconds of a reply that nobody has asked for since something has changed."""
-    handler, best = SUBCOMMANDS[name.encode()], float("inf")
-    for _ in range(RUNS):
-        site.front.kept = Kept()
-        begun = time.perf_counter()
-        encode_reply(handler(connection, [b"CLUSTER", name.encode()]), 2)
-        best = min(best, time.perf_counter() - begun)
-    return best * 1000
 
 
 @click.command()

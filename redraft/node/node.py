@@ -518,13 +518,6 @@ class Node:
         replica = self.replicas.get(group)
         return replica.raft.leader_id if replica is not None else self.leader_claim(group)[0]
 
-    def leaders(self) -> dict[int, int]:
-        """Return what `leader_of` says of every group that has a leader, as far as this node knows."""
-        known = self.liveness.claimed()
-        for group, replica in self.replicas.items():
-            known[group] = replica.raft.leader_id
-        return known
-
     def leads(self, group: int) -> bool:
         """Whether this node leads a group."""
         replica = self.replicas.get(group)

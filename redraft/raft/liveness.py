@@ -200,16 +200,6 @@ class Liveness:
                 best = max(best, (session.claims[group], peer))
         return best[1], best[0]
 
-    def claimed(self) -> dict[int, int]:
-        """By group its leader, as `leader_claim` says of each; for all groups in one pass."""
-        best: dict[int, tuple[int, int]] = {}
-        for peer, session in self._sessions.items():
-            for group, term in session.claims.items():
-                claim = (term, peer)
-                if group not in best or claim > best[group]:
-                    best[group] = claim
-        return {group: peer for group, (_term, peer) in best.items()}
-
     # ---- messages ----
 
     def heard_ms(self, peer: int) -> float:

@@ -131,10 +131,6 @@ class Node(Groups, Protocol):
         """The node that leads a group as far as is known here, 0 when none is."""
         ...
 
-    def leaders(self) -> Mapping[int, int]:
-        """What `leader_of` says of all groups at once; those without a leader may be missing."""
-        ...
-
     def reconfigure(self, config: Config) -> None:
         """Put changed settings in force (CONFIG SET)."""
         ...

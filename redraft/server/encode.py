@@ -24,12 +24,6 @@ class Text(str):
     __slots__ = ()
 
 
-class Encoded(bytes):
-    """A value whose bytes are its reply already, in the protocol of who gets it."""
-
-    __slots__ = ()
-
-
 class Members(list["Value"]):
     """A set in RESP3, in the order given."""
 
@@ -62,8 +56,6 @@ def encode_request(args: Sequence[bytes]) -> bytes:
 def _encode(value: Value, proto: int, out: list[bytes]) -> None:
     if value is None:
         out.append(b"_\r\n" if proto == 3 else b"$-1\r\n")
-    elif isinstance(value, Encoded):
-        out.append(value)
     elif isinstance(value, Status):
         out.append(b"+%b\r\n" % value.encode())
     elif isinstance(value, str | bytes):

@@ -32,7 +32,6 @@ from redraft.server.channels import Channels
 from redraft.server.connection import EVENTS, Connection, format_address
 from redraft.server.leaders import Leaders
 from redraft.server.limits import ACCEPTS_PER_TURN, CRON_MS, LEADERS_MS
-from redraft.server.local.maps import Kept
 from redraft.server.migrations import Migrations
 from redraft.server.port import ClientPort, Port, PrimaryPort, ReplicaPort
 from redraft.transport.messages import Published
@@ -54,7 +53,6 @@ class FrontEnd:
         self.channels = Channels()
         self.migrations = Migrations(node)
         self.leaders = Leaders(node)
-        self.kept = Kept()
         bulk_max = self.config.proto_max_bulk_len
         self.client_port = ClientPort(self.leaders, bulk_max)
         self.primary_port = PrimaryPort(self.leaders, bulk_max)

@@ -11,40 +11,20 @@ request waits at whichever primary port it came to: clients see latency, not a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from redraft.server.backend import Node
 from redraft.topology.cluster_map import Group, Member
 
 
-class Whole(NamedTuple):
-    """All groups at one moment."""
-
-    sent: dict[int, tuple[int, int]]
-    """By group: its last known leader, and the node that clients are sent to; 0 where there is none."""
-    answering: frozenset[int]
-    """The nodes that answer."""
-    members: dict[int, Member]
-    order: dict[int, int]
-    """By node: the place among the members."""
-
-
 class Leaders:
     """A view of the node's cluster map and leaders; `refresh` says whether it changed."""
 
-    __slots__ = (
-        "_known", "_members", "_members_of", "_node", "_version", "all_groups", "followed", "generation",
-        "group_of_slot", "groups", "led",
-    )  # fmt: skip
+    __slots__ = ("_known", "_node", "_version", "all_groups", "followed", "group_of_slot", "groups", "led")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._known: dict[int, int] = {}
         self._version = -1
-        self._members: dict[int, Member] = {}
-        self._members_of: Sequence[Member] = ()
-        self.generation = 0
-        """Another number than before whenever `refresh` has found anything else."""
         self.group_of_slot: Sequence[int] = ()
         self.groups: dict[int, Group] = {}
         self.all_groups: tuple[int, ...] = ()
@@ -64,14 +44,12 @@ class Leaders:
             self.group_of_slot = node.group_of_slot
             self.groups = {group.group_id: group for group in node.groups}
             self.all_groups = tuple(sorted(self.groups))
-        leaders = node.leaders()
         for group in self.all_groups:
-            leader = leaders.get(group, 0)
+            leader = node.leader_of(group)
             if leader and leader != known.get(group, 0):
                 known[group] = leader
                 changed = True
         if changed:
-            self.generation += 1
             here = node.node_id
             self.led = tuple(group for group in self.all_groups if known.get(group) == here)
             led = frozenset(self.led)
@@ -97,14 +75,7 @@ class Leaders:
         return self._acting(group) != self._leader(group)
 
     def _member(self, node_id: int) -> Member | None:
-        return self.members().get(node_id)
-
-    def members(self) -> dict[int, Member]:
-        """The members by id."""
-        members = self._node.members
-        if members is not self._members_of:
-            self._members_of, self._members = members, {member.node_id: member for member in members}
-        return self._members
+        return next((member for member in self._node.members if member.node_id == node_id), None)
 
     def _leader(self, group: int) -> int:
         return self._node.leader_of(group) or self._known.get(group, 0)
@@ -120,17 +91,16 @@ class Leaders:
     def _answers(self, node_id: int) -> bool:
         return self._node.heartbeat.contact(node_id).answers
 
-    def whole(self) -> Whole:
-        """Where clients are sent for all groups, as seen at one moment; as `of` for each of them."""
-        leaders, known, members = self._node.leaders(), self._known, self.members()
-        answering = frozenset(filter(self._answers, members))
-        sent: dict[int, tuple[int, int]] = {}
-        for number, group in self.groups.items():
-            leader = leaders.get(number, 0) or known.get(number, 0)
-            acting = leader
-            if leader not in answering and leader:
-                living = [voter for voter in group.voters if voter in answering]
-                if 2 * len(living) > len(group.voters):
-                    acting = living[0]
-            sent[number] = leader, acting if acting in members else 0
-        return Whole(sent, answering, members, {node: place for place, node in enumerate(members)})
+    def by_leader(self) -> dict[int, tuple[Group, ...]]:
+        """The groups for which clients are sent to each node."""
+        led: dict[int, tuple[Group, ...]] = {}
+        for number in self.all_groups:
+            leader = self._acting(number)
+            if leader:
+                led[leader] = (*led.get(leader, ()), self.groups[number])
+        return led
+
+    def followers(self, group: int) -> list[Member]:
+        """The members that have a replica of a group and do not lead it."""
+        leader, voters = self._leader(group), self.groups[group].voters
+        return [m for m in self._node.members if m.node_id in voters and m.node_id != leader]

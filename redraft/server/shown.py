@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redraft.server.connection import Connection
-    from redraft.server.leaders import Whole
+    from redraft.server.leaders import Leaders
     from redraft.topology.cluster_map import Group, Member
 
 
@@ -57,23 +57,14 @@ class Shown:
 def addresses(connection: Connection) -> Iterator[Shown]:
     """All addresses as who asks by this connection is to see them, members by id, each one's master first."""
     leaders, node = connection.front.leaders, connection.front.node
-    whole = leaders.whole()
-    led: dict[int, list[Group]] = {}
-    followed: dict[int, set[int]] = {}
-    for number, group in leaders.groups.items():
-        acting = whole.sent[number][1]
-        if acting:
-            led.setdefault(acting, []).append(group)
-            for voter in group.voters:
-                if voter != acting:
-                    followed.setdefault(voter, set()).add(acting)
+    led = leaders.by_leader()
     asked_at = connection.port.name
     for member in node.members:
         here = member.node_id == node.node_id
         ports = member.shown
-        groups = tuple(led.get(member.node_id, ()))
+        groups = led.get(member.node_id, ())
         yield Shown(member.hex_id, member, ports.primary_port, None, groups, here and asked_at == "primary")
-        master = _next_master(whole, member, followed.get(member.node_id))
+        master = _next_master(leaders, member)
         myself = here and asked_at == "replica"
         if master is not None or myself:
             yield Shown(replica_id(member), member, ports.replica_port, master or member, (), myself)
@@ -86,8 +77,15 @@ def own(connection: Connection) -> Shown:
     return next(each for each in addresses(connection) if each.myself)
 
 
-def _next_master(whole: Whole, member: Member, followed: set[int] | None) -> Member | None:
+def _next_master(leaders: Leaders, member: Member) -> Member | None:
     """Of the leaders of the groups that a member follows, the next one by id, after the last the first."""
+    followed = {
+        leader.node_id: leader
+        for number, group in leaders.groups.items()
+        if member.node_id in group.voters
+        and (leader := leaders.of(number)) is not None
+        and leader.node_id != member.node_id
+    }
     if not followed:
         return None
-    return whole.members[min(followed, key=lambda node_id: (node_id < member.node_id, node_id))]
+    return followed[min(followed, key=lambda node_id: (node_id < member.node_id, node_id))]

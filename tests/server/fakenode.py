@@ -141,9 +141,6 @@ class FakeNode:
     def leaders_version(self) -> int:
         return hash(tuple(sorted(self.led_by.items())))
 
-    def leaders(self) -> dict[int, int]:
-        return dict(self.led_by)
-
     def leader_of(self, group: int) -> int:
         return self.led_by[group]
 

@@ -319,19 +319,3 @@ def test_redis_py_client_sees_one_big_redis(three: Trio, protocol: int) -> None:
         assert client.command_count() > 50
         assert client.command_getkeys("MSET", "a", 1, "b", 2) in (["a", "b"], [b"a", b"b"])
         assert client.flushall()
-
-
-def test_slots_and_shards_are_made_once_for_all_who_ask(shared: Site) -> None:
-    """The same bytes until who leads, who answers or the protocol is another."""
-    one, two = shared.client(shared.front.primary_port), shared.client()
-    for name in ("SLOTS", "SHARDS"):
-        first = one.ask("CLUSTER", name)
-        assert two.ask("CLUSTER", name) == first
-        kept = dict(shared.front.kept._replies)
-        assert one.ask("CLUSTER", name) == first
-        assert all(shared.front.kept._replies[key] is reply for key, reply in kept.items())
-        shared.node.led_by = {1: 2, 2: 2, 3: 3}
-        changed = one.ask("CLUSTER", name)
-        assert changed != first
-        shared.node.led_by = {1: 1, 2: 2, 3: 3}
-        assert one.ask("CLUSTER", name) == first

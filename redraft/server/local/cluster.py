@@ -7,13 +7,11 @@ refused by `clusterchange`.  There is one configuration, the topology's, so ever
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redraft.accel.scan import key_slot
 from redraft.server.encode import Status, Text, Value, encode_request
-from redraft.server.local import maps
 from redraft.server.local.clusterchange import REFUSED
-from redraft.server.local.maps import FAIL_TIMEOUTS
 from redraft.server.local.migration import migration
 from redraft.server.local.outcome import Handler, Outcome
 from redraft.server.shown import Shown, addresses, own, replica_id
@@ -24,6 +22,9 @@ if TYPE_CHECKING:
     from redraft.node.heartbeat import Contact
     from redraft.server.connection import Connection
     from redraft.topology.cluster_map import Member
+
+FAIL_TIMEOUTS: Final = 2
+"""A peer that is silent for so many election time-outs has failed: groups elect other leaders meanwhile."""
 
 
 def _contact(connection: Connection, member: Member) -> Contact:
@@ -151,6 +152,58 @@ def _links(connection: Connection, _args: list[bytes]) -> Value:
     return links
 
 
+def _slots(connection: Connection, _args: list[bytes]) -> Value:
+    """Replicas that do not answer are left out; a leader is not, until there is another one."""
+    leaders = connection.front.leaders
+    answering = {
+        member.node_id for member in connection.front.node.members if _contact(connection, member).answers
+    }
+    ranges: list[Value] = []
+    for number in leaders.all_groups:
+        leader = leaders.of(number)
+        if leader is None:
+            continue
+        nodes: list[Value] = [[leader.shown.host, leader.shown.primary_port, leader.hex_id, {}]]
+        nodes += [
+            [each.shown.host, each.shown.replica_port, replica_id(each), {}]
+            for each in leaders.followers(number)
+            if each.node_id in answering
+        ]
+        ranges += [[first, last, *nodes] for first, last in leaders.groups[number].slots]
+    return ranges
+
+
+def _shards(connection: Connection, _args: list[bytes]) -> Value:
+    """A shard for each group."""
+    leaders = connection.front.leaders
+    shards: list[Value] = []
+    for number in leaders.all_groups:
+        leader = leaders.of(number)
+        nodes: list[Value] = []
+        if leader is not None:
+            nodes.append(_shard_node(connection, leader, leader.hex_id, leader.shown.primary_port, "master"))
+        nodes += [
+            _shard_node(connection, each, replica_id(each), each.shown.replica_port, "replica")
+            for each in leaders.followers(number)
+        ]
+        slots: list[Value] = [bound for pair in leaders.groups[number].slots for bound in pair]
+        shards.append({"slots": slots, "nodes": nodes})
+    return shards
+
+
+def _shard_node(connection: Connection, member: Member, name: str, port: int, role: str) -> dict[str, Value]:
+    host = member.shown.host
+    return {
+        "id": name,
+        "port": port,
+        "ip": host,
+        "endpoint": host,
+        "role": role,
+        "replication-offset": 0,
+        "health": "fail" if _has_failed(connection, _contact(connection, member)) else "online",
+    }
+
+
 def _keyslot(_connection: Connection, args: list[bytes]) -> Value:
     return key_slot(args[2])
 
@@ -197,8 +250,8 @@ SUBCOMMANDS: dict[bytes, Handler] = {
     b"nodes": _nodes,
     b"replicas": _replicas,
     b"saveconfig": _saveconfig,
-    b"shards": maps.shards,
+    b"shards": _shards,
     b"slaves": _replicas,
-    b"slots": maps.slots,
+    b"slots": _slots,
     **REFUSED,
 }
