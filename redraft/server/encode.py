@@ -2,6 +2,7 @@
 
     None -> nil · int -> integer · bytes, str -> bulk · Status -> simple string · Text -> verbatim text
     list, tuple -> array · Members -> set · Push -> push · dict -> map · bool -> boolean
+    Encoded -> what it is already
 
 What RESP2 lacks is an array (maps flat), a bulk, or 0 and 1.  Errors are `words`.
 """
@@ -9,6 +10,7 @@ What RESP2 lacks is an array (maps flat), a bulk, or 0 and 1.  Errors are `words
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, Union
 
 
@@ -34,8 +36,15 @@ class Push(tuple["Value", ...]):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A reply whose bytes are made already, in the protocol of who gets it."""
+
+    data: bytes
+
+
 Value: TypeAlias = Union[
-    bool, int, bytes, str, "Sequence[Value]", "Mapping[str, Value]", "Mapping[bytes, Value]", None
+    bool, int, bytes, str, Encoded, "Sequence[Value]", "Mapping[str, Value]", "Mapping[bytes, Value]", None
 ]
 
 OK = Status("OK")
@@ -68,6 +77,8 @@ def _encode(value: Value, proto: int, out: list[bytes]) -> None:
         out.append((b"#t\r\n" if value else b"#f\r\n") if proto == 3 else b":%d\r\n" % value)
     elif isinstance(value, int):
         out.append(b":%d\r\n" % value)
+    elif isinstance(value, Encoded):
+        out.append(value.data)
     elif isinstance(value, Mapping):
         out.append(b"%%%d\r\n" % len(value) if proto == 3 else b"*%d\r\n" % (2 * len(value)))
         for key, item in value.items():

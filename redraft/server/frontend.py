@@ -34,6 +34,7 @@ from redraft.server.leaders import Leaders
 from redraft.server.limits import ACCEPTS_PER_TURN, CRON_MS, LEADERS_MS
 from redraft.server.migrations import Migrations
 from redraft.server.port import ClientPort, Port, PrimaryPort, ReplicaPort
+from redraft.server.survey import Survey
 from redraft.transport.messages import Published
 
 log = logging.getLogger("redraft.server")
@@ -53,6 +54,7 @@ class FrontEnd:
         self.channels = Channels()
         self.migrations = Migrations(node)
         self.leaders = Leaders(node)
+        self.survey = Survey(self)
         bulk_max = self.config.proto_max_bulk_len
         self.client_port = ClientPort(self.leaders, bulk_max)
         self.primary_port = PrimaryPort(self.leaders, bulk_max)
@@ -182,6 +184,7 @@ class FrontEnd:
             pushed, self._pushed = self._pushed, []
             for connection in pushed:
                 connection.send_pushed()
+        self.survey.turn()
 
     def _over_total(self, others: int = 0) -> bool:
         limit = self.config.maxmemory_clients

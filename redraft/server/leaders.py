@@ -10,21 +10,42 @@ request waits at whichever primary port it came to: clients see latency, not a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from redraft.server.backend import Node
 from redraft.topology.cluster_map import Group, Member
 
 
+def acting(leader: int, voters: Sequence[int], answers: Callable[[int], bool]) -> int:
+    """Where clients are sent for a group: its leader, or a voter in its stead while it does not answer."""
+    if not leader or answers(leader):
+        return leader
+    living = [voter for voter in voters if answers(voter)]
+    return living[0] if 2 * len(living) > len(voters) else leader
+
+
 class Leaders:
     """A view of the node's cluster map and leaders; `refresh` says whether it changed."""
 
-    __slots__ = ("_known", "_node", "_version", "all_groups", "followed", "group_of_slot", "groups", "led")
+    __slots__ = (
+        "_by_id",
+        "_known",
+        "_members",
+        "_node",
+        "_version",
+        "all_groups",
+        "followed",
+        "group_of_slot",
+        "groups",
+        "led",
+    )
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._known: dict[int, int] = {}
         self._version = -1
+        self._members: Sequence[Member] = ()
+        self._by_id: dict[int, Member] = {}
         self.group_of_slot: Sequence[int] = ()
         self.groups: dict[int, Group] = {}
         self.all_groups: tuple[int, ...] = ()
@@ -58,49 +79,35 @@ class Leaders:
             )
         return changed
 
+    def last(self, group: int) -> int:
+        """The id of the last known leader of a group, 0 while none was known."""
+        return self._node.leader_of(group) or self._known.get(group, 0)
+
     def of(self, group: int) -> Member | None:
         """Where clients are sent for a group: its leader, or who stands in; None while none was known."""
         return self._member(self._acting(group))
 
     def known(self, group: int) -> Member | None:
         """The last known leader of a group."""
-        return self._member(self._leader(group))
+        return self._member(self.last(group))
 
     def leads(self, group: int) -> bool:
         """Whether this node leads a group."""
-        return self._leader(group) == self._node.node_id
+        return self.last(group) == self._node.node_id
 
     def is_electing(self, group: int) -> bool:
         """Whether a group's leader does not answer while enough others do to elect another one."""
-        return self._acting(group) != self._leader(group)
+        return self._acting(group) != self.last(group)
 
     def _member(self, node_id: int) -> Member | None:
-        return next((member for member in self._node.members if member.node_id == node_id), None)
-
-    def _leader(self, group: int) -> int:
-        return self._node.leader_of(group) or self._known.get(group, 0)
+        members = self._node.members
+        if members is not self._members:
+            self._members = members
+            self._by_id = {member.node_id: member for member in members}
+        return self._by_id.get(node_id)
 
     def _acting(self, group: int) -> int:
-        leader = self._leader(group)
-        if not leader or self._answers(leader):
-            return leader
-        voters = self.groups[group].voters
-        living = [voter for voter in voters if self._answers(voter)]
-        return living[0] if 2 * len(living) > len(voters) else leader
+        return acting(self.last(group), self.groups[group].voters, self._answers)
 
     def _answers(self, node_id: int) -> bool:
         return self._node.heartbeat.contact(node_id).answers
-
-    def by_leader(self) -> dict[int, tuple[Group, ...]]:
-        """The groups for which clients are sent to each node."""
-        led: dict[int, tuple[Group, ...]] = {}
-        for number in self.all_groups:
-            leader = self._acting(number)
-            if leader:
-                led[leader] = (*led.get(leader, ()), self.groups[number])
-        return led
-
-    def followers(self, group: int) -> list[Member]:
-        """The members that have a replica of a group and do not lead it."""
-        leader, voters = self._leader(group), self.groups[group].voters
-        return [m for m in self._node.members if m.node_id in voters and m.node_id != leader]

@@ -259,7 +259,8 @@ def _woven(connection: Connection, ready: _Ready, reply: bytes) -> bytes:
     pieces = [b"*%d\r\n" % len(ready.commands), next(between, b"")]
     for request, handler in ready.commands:
         if handler is not None:
-            answer = run(connection, handler, split_request(request))
+            with connection.front.survey.hurry():
+                answer = run(connection, handler, split_request(request))
             assert answer is not None
             pieces += (answer, next(between, b""))
     return b"".join(pieces)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from redraft.server.connection import Connection
-    from redraft.server.leaders import Leaders
-    from redraft.topology.cluster_map import Group, Member
+    from redraft.server.pages import Overview
+    from redraft.topology.cluster_map import Member
 
 
 def _derived(member: Member, what: str) -> str:
@@ -37,15 +37,20 @@ def client_id(member: Member) -> str:
     return _derived(member, "client")
 
 
+def own_name(member: Member, port: str) -> str:
+    """The 40-hex id of one of a node's ports, by the port's name."""
+    return {"primary": member.hex_id, "replica": replica_id(member), "client": client_id(member)}[port]
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One address: `master` is whose replica it is, None for a master; `groups` are those that it leads."""
+    """One address: `master` is whose replica it is, None for a master; `slots`: what it leads."""
 
     name: str
     member: Member
     port: int
     master: Member | None
-    groups: tuple[Group, ...]
+    slots: Sequence[str]
     myself: bool
 
     @property
@@ -54,17 +59,17 @@ class Shown:
         return _derived(self.master or self.member, "shard")
 
 
-def addresses(connection: Connection) -> Iterator[Shown]:
+def addresses(connection: Connection, overview: Overview) -> Iterator[Shown]:
     """All addresses as who asks by this connection is to see them, members by id, each one's master first."""
-    leaders, node = connection.front.leaders, connection.front.node
-    led = leaders.by_leader()
+    node = connection.front.node
+    members = {member.node_id: member for member in node.members}
     asked_at = connection.port.name
     for member in node.members:
         here = member.node_id == node.node_id
         ports = member.shown
-        groups = led.get(member.node_id, ())
-        yield Shown(member.hex_id, member, ports.primary_port, None, groups, here and asked_at == "primary")
-        master = _next_master(leaders, member)
+        slots = overview.slots.get(member.node_id, ())
+        yield Shown(member.hex_id, member, ports.primary_port, None, slots, here and asked_at == "primary")
+        master = members.get(_next_master(overview, member.node_id))
         myself = here and asked_at == "replica"
         if master is not None or myself:
             yield Shown(replica_id(member), member, ports.replica_port, master or member, (), myself)
@@ -72,20 +77,12 @@ def addresses(connection: Connection) -> Iterator[Shown]:
             yield Shown(client_id(member), member, ports.client_port, member, (), True)
 
 
-def own(connection: Connection) -> Shown:
+def own(connection: Connection, overview: Overview) -> Shown:
     """The address that was asked."""
-    return next(each for each in addresses(connection) if each.myself)
+    return next(each for each in addresses(connection, overview) if each.myself)
 
 
-def _next_master(leaders: Leaders, member: Member) -> Member | None:
-    """Of the leaders of the groups that a member follows, the next one by id, after the last the first."""
-    followed = {
-        leader.node_id: leader
-        for number, group in leaders.groups.items()
-        if member.node_id in group.voters
-        and (leader := leaders.of(number)) is not None
-        and leader.node_id != member.node_id
-    }
-    if not followed:
-        return None
-    return followed[min(followed, key=lambda node_id: (node_id < member.node_id, node_id))]
+def _next_master(overview: Overview, node_id: int) -> int:
+    """Of the leaders that a member follows the next one by id, after the last the first; 0 for none."""
+    followed = overview.followed.get(node_id, ())
+    return min(followed, key=lambda leader: (leader < node_id, leader), default=0)
