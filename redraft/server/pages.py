@@ -131,10 +131,17 @@ class ShardsPage(_Pieces):
 
     def _piece(self, sighting: Sighting) -> _Piece:
         leader = self._as_leader.get(sighting.acting)
-        nodes: list[Value] = [Encoded(leader)] if leader is not None else []
-        nodes += [Encoded(self._as_replica[each]) for each in self._followers(sighting)]
-        slots: list[Value] = [bound for pair in sighting.group.slots for bound in pair]
-        return _Piece(sighting, 1, encode({"slots": slots, "nodes": nodes}, self.proto))
+        nodes = [leader] if leader is not None else []
+        nodes += [self._as_replica[each] for each in self._followers(sighting)]
+        ranges = sighting.group.slots
+        slots = b"".join([b":%d\r\n:%d\r\n" % pair for pair in ranges])
+        begun = b"%2" if self.proto == 3 else b"*4"
+        return _Piece(
+            sighting,
+            1,
+            b"%b\r\n$5\r\nslots\r\n*%d\r\n%b$5\r\nnodes\r\n*%d\r\n%b"
+            % (begun, 2 * len(ranges), slots, len(nodes), b"".join(nodes)),
+        )
 
 
 class Overview:
