@@ -34,6 +34,7 @@ class Liveness:
     """All pairs (this node, peer), for all groups."""
 
     __slots__ = (
+        "_claimants",
         "_due",
         "_led",
         "_opened",
@@ -52,6 +53,8 @@ class Liveness:
         self.node_id = node_id
         self._supports = supports
         self._sessions: dict[int, Session] = {}
+        self._claimants: dict[int, tuple[int, ...]] = {}
+        """By group the peers whose sessions have a claim to it: with many peers not all need be asked."""
         self._led: dict[int, int] = {}
         self._version = 0
         self._round = incarnation << INCARNATION_SHIFT
@@ -66,17 +69,30 @@ class Liveness:
     def link_up(self, peer: int, now_ms: float) -> None:  # noqa: ARG002 - as all inputs, it has a time
         """A new link to the peer's process; also right when the end of the old one went unnoticed."""
         session = self.peer_state(peer)
-        session.reset(self._round + 1)
+        self._reset(peer, session)
         self.changes += 1
         self._tell_all(peer, session)
 
     def link_down(self, peer: int, now_ms: float) -> None:  # noqa: ARG002 - as all inputs, it has a time
         """The link is gone, and with it all support in both directions."""
         session = self.peer_state(peer)
-        session.reset(self._round + 1)
+        self._reset(peer, session)
         session.up = False
         self.changes += 1
         self._due.discard(peer)
+
+    def _reset(self, peer: int, session: Session) -> None:
+        for group in session.claims:
+            self._unclaim(peer, group)
+        session.reset(self._round + 1)
+
+    def _unclaim(self, peer: int, group: int) -> None:
+        """The peer has no claim to the group any more, if it had one."""
+        others = tuple(each for each in self._claimants.get(group, ()) if each != peer)
+        if others:
+            self._claimants[group] = others
+        else:
+            self._claimants.pop(group, None)
 
     def _tell_all(self, peer: int, session: Session) -> None:
         session.leads_full = True
@@ -195,8 +211,9 @@ class Liveness:
         The newest term wins; (0, 0) if none claims it.
         """
         best = (0, 0)
-        for peer, session in self._sessions.items():
-            if group in session.claims and session.heard_ms >= since_ms:
+        for peer in self._claimants.get(group, ()):
+            session = self._sessions[peer]
+            if session.heard_ms >= since_ms:
                 best = max(best, (session.claims[group], peer))
         return best[1], best[0]
 
@@ -270,11 +287,14 @@ class Liveness:
         dropped = [group for group in session.claims if group not in claimed] if message.full else []
         for group in [*dropped, *(group for group, term in claimed.items() if not term)]:
             session.claims.pop(group, None)
+            self._unclaim(peer, group)
             session.withdraw(group)
         session.known_version = message.version
         self.changes += 1
         for group, term in claimed.items():
             if term:
+                if group not in session.claims:
+                    self._claimants[group] = (*self._claimants.get(group, ()), peer)
                 session.claims[group] = term
                 if message.full:
                     session.supporting.pop(group, None)  # the peer forgot: say it again

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
+
+import pytest
 
 from redraft.raft.configuration import Configuration
 from redraft.raft.liveness import INCARNATION_SHIFT, ROUNDS_KEPT, Liveness
@@ -402,6 +405,32 @@ def test_liveness_claim_of_the_newest_term_wins() -> None:
     pairs[2].unlead(G)
     pairs.settle()
     assert pairs[3].leader_claim(G) == (1, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_liveness_leader_claim_is_the_best_of_all_peers_claims(seed: int) -> None:
+    """Whatever was claimed, given up, or lost with a link."""
+    chance, pairs = random.Random(seed), Pairs()
+    for _ in range(200):
+        node, group, what = chance.choice(VOTERS), chance.randrange(4), chance.randrange(5)
+        other = chance.choice([each for each in VOTERS if each != node])
+        if what < 2:
+            pairs.lead(node, group, chance.randrange(1, 9))
+        elif what == 2:
+            pairs.nodes[node].unlead(group)
+        elif what == 3:
+            pairs.link(node, other)
+        else:
+            pairs.nodes[node].link_down(other, pairs.now)
+        pairs.settle()
+        for each in VOTERS:
+            for number in range(4):
+                claims = [
+                    (term, peer)
+                    for peer in VOTERS
+                    if (term := pairs[each].peer_state(peer).claims.get(number))
+                ]
+                assert pairs[each].leader_claim(number) == max(claims, default=(0, 0))[::-1], f"seed {seed}"
 
 
 def test_liveness_group_of_one_is_always_in_contact() -> None:
