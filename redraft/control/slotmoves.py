@@ -183,12 +183,14 @@ def _staying(groups: tuple[GroupRecord, ...], group_id: int) -> tuple[GroupRecor
 
 def _handed_over(groups: Iterable[GroupRecord], move: MoveRecord) -> tuple[GroupRecord, ...]:
     """The groups once the target has what the source had."""
-    return tuple(_after(group, move, slots_of(move.slots)) for group in groups)
+    moved = slots_of(move.slots)
+    return tuple(
+        _after(group, move, moved) if group.group_id in (move.source, move.target) else group
+        for group in groups
+    )
 
 
 def _after(group: GroupRecord, move: MoveRecord, moved: set[int]) -> GroupRecord:
-    if group.group_id not in (move.source, move.target):
-        return group
     slots = slots_of(group.slots)
     if group.group_id == move.source:
         assert moved <= slots, "the slots of a move are its source's"

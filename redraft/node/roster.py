@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from redraft.control.topology import NodeRecord, Topology
-from redraft.control.view import map_of
+from redraft.control.view import Seen, map_of
 from redraft.topology.cluster_map import ClusterMap, Member
 from redraft.transport.handshake import Card, Kind, Purpose, Refusal, Stage
 
@@ -28,6 +28,8 @@ class Roster:
         self.topology = topology
         self._own_name = own_name
         self._met = {member.hex_id: member for member in met}
+        self._seen: Seen | None = None
+        self._stale = True  # something has changed since the last map
         self._ahead: dict[str, Member] = {}  # members that the topology here does not know of yet
 
     def update(self, topology: Topology) -> bool:
@@ -39,6 +41,7 @@ class Roster:
         if topology.epoch < self.topology.epoch or topology == self.topology:
             return False
         self.topology = topology
+        self._stale = True
         self._ahead = {
             hex_id: member
             for hex_id, member in self._ahead.items()
@@ -47,8 +50,11 @@ class Roster:
         return True
 
     def map(self) -> ClusterMap:
-        """The cluster map as of now."""
-        return map_of(self.topology, self.cluster_id, self._met)
+        """The cluster map as of now; what has not changed is the same object as in the last one."""
+        if self._seen is None or self._stale:
+            made = map_of(self.topology, self.cluster_id, self._met, self._seen)
+            self._seen, self._stale = Seen(self.topology, made), False
+        return self._seen.map
 
     def members(self) -> list[Member]:
         """All nodes there should be links with, this one included."""
@@ -58,6 +64,7 @@ class Roster:
         """Learn a member's ports; True when a node was met that the topology does not know of yet."""
         member = _member(card)
         if self._by_id(card.hex_id) is not None:
+            self._stale |= self._met.get(card.hex_id) != member
             self._met[card.hex_id] = member
             return False
         if card.node_id < self.topology.next_node_id or card.cluster_id != self.cluster_id:

@@ -33,7 +33,7 @@ from redraft.control.topology import (
     may_forget,
     topology_placement,
 )
-from redraft.control.view import topology_group
+from redraft.control.view import changed_groups, topology_group
 from redraft.node.comings import Comings
 from redraft.node.moving import Moving
 from redraft.node.standing import Standing
@@ -134,9 +134,10 @@ class Steering:
     def _show(self, topology: Topology) -> None:
         """Let the node have the map of a topology."""
         node, cluster = self._node, self.roster.map()
+        changed = changed_groups(node.cluster, cluster)
         node.cluster, node.group_of_slot = cluster, cluster.group_of_slot
         self._comings.follow()
-        for group in (topology_group(topology), *cluster.groups):
+        for group in (topology_group(topology), *changed):
             node.lanes[group.group_id].group = group
             if group.group_id in node.replicas:
                 node.replicas[group.group_id].group = group

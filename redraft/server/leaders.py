@@ -29,6 +29,7 @@ class Leaders:
 
     __slots__ = (
         "_by_id",
+        "_groups",
         "_known",
         "_members",
         "_node",
@@ -44,6 +45,7 @@ class Leaders:
         self._node = node
         self._known: dict[int, int] = {}
         self._version = -1
+        self._groups: Sequence[Group] = ()
         self._members: Sequence[Member] = ()
         self._by_id: dict[int, Member] = {}
         self.group_of_slot: Sequence[int] = ()
@@ -56,13 +58,14 @@ class Leaders:
     def refresh(self) -> bool:
         """Ask the node; True when anything is other than before."""
         node, known = self._node, self._known
-        changed = node.group_of_slot is not self.group_of_slot
+        changed = node.group_of_slot is not self.group_of_slot or node.groups is not self._groups
         version = node.leaders_version
         if not changed and version == self._version:
             return False
         self._version = version
         if changed:
             self.group_of_slot = node.group_of_slot
+            self._groups = node.groups
             self.groups = {group.group_id: group for group in node.groups}
             self.all_groups = tuple(sorted(self.groups))
         for group in self.all_groups:

@@ -47,10 +47,28 @@ def parse_ranges(text: bytes) -> list[tuple[int, int]]:
 def owner_table(owned: Sequence[tuple[int, Iterable[tuple[int, int]]]]) -> list[int]:
     """Return the group of each slot (0: nobody's) from (group, ranges) pairs; ValueError for two owners."""
     table = [0] * SLOTS
+    _own(table, owned)
+    return table
+
+
+def owner_table_after(
+    table: Sequence[int],
+    lost: Iterable[Iterable[tuple[int, int]]],
+    owned: Sequence[tuple[int, Iterable[tuple[int, int]]]],
+) -> list[int]:
+    """Return a table in which the ranges that are `lost` are nobody's, then those of `owned` are put in."""
+    changed = list(table)
+    for ranges in lost:
+        for first, last in ranges:
+            changed[first : last + 1] = [0] * (last - first + 1)
+    _own(changed, owned)
+    return changed
+
+
+def _own(table: list[int], owned: Sequence[tuple[int, Iterable[tuple[int, int]]]]) -> None:
     for group, ranges in owned:
         for first, last in ranges:
             for slot in range(first, last + 1):
                 if table[slot]:
                     raise ValueError(f"slot {slot} belongs to group {table[slot]} and to group {group}")
                 table[slot] = group
-    return table

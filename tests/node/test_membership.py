@@ -284,9 +284,9 @@ def test_client_side_is_told_when_the_map_has_changed() -> None:
 
     class Side(NoClients):
         def map_changed(self) -> None:
-            maps.append(node.group_of_slot)
+            maps.append(node.cluster)
 
-    before, node.clients = node.group_of_slot, Side()
+    before, node.clients = node.cluster, Side()
     cluster.join(1)
     assert cluster.run(WITHIN_MS, until=lambda: bool(maps))
-    assert maps[-1] is node.group_of_slot is not before
+    assert maps[-1] is node.cluster is not before

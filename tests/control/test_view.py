@@ -1,0 +1,62 @@
+"""The map of a topology: what has not changed is the same object as before, and nothing else differs."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from redraft.control.slotmoves import CancelMove, EndMove, Moved, MoveSlots
+from redraft.control.topology import (
+    Announce,
+    Command,
+    Place,
+    Remove,
+    Settled,
+    Topology,
+    apply,
+    decode,
+    encode,
+)
+from redraft.control.view import Seen, changed_groups, map_of
+from redraft.topology.slots import ranges_of
+from tests.control.clusters import founded, join
+
+
+def command_on(topology: Topology, chance: random.Random) -> Command:
+    """A command that may change something."""
+    group = chance.choice(topology.groups)
+    nodes = [node.node_id for node in topology.nodes]
+    move = chance.choice(topology.moves).move_id if topology.moves else 0
+    slots = [slot for low, high in group.slots for slot in range(low, high + 1)]
+    taken = chance.sample(slots, min(len(slots), chance.randrange(1, 9))) or [0]
+    return chance.choice([
+        join(chance.randrange(10, 16)),
+        Announce(chance.choice(nodes), chance.randrange(5000, 5003), 5001, 5002),
+        Place(group.group_id, tuple(chance.sample(nodes, min(3, len(nodes)))), replacing=True),
+        Settled(group.group_id, group.placed),
+        Remove(chance.choice(nodes)),
+        MoveSlots(tuple(ranges_of(taken)), group.group_id, chance.choice(topology.groups).group_id),
+        Moved(move),
+        CancelMove(move),
+        EndMove(move),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_map_made_from_the_one_before_is_the_one_made_anew(seed: int) -> None:
+    """After any commands, and after a snapshot, of which all records are others."""
+    chance, topology = random.Random(seed), founded(nodes=5, groups=7)
+    cluster = map_of(topology, "c", {})
+    for index in range(10, 210):
+        before, old = topology, cluster
+        topology, _ = apply(before, command_on(before, chance), index)
+        if chance.random() < 0.05:
+            topology = decode(encode(topology))
+        cluster = map_of(topology, "c", {}, Seen(before, old))
+        assert cluster == map_of(topology, "c", {}), f"seed {seed}"
+        changed = {group.group_id for group in changed_groups(old, cluster)}
+        for known, group in zip(old.groups, cluster.groups, strict=True):
+            assert group.group_id in changed or group is known
+        if [each.slots for each in old.groups] == [each.slots for each in cluster.groups]:
+            assert cluster.group_of_slot is old.group_of_slot, "who has another one has to look at all slots"
