@@ -7,8 +7,8 @@ does.  Times are CPU times of one core, the least of some runs.
 from __future__ import annotations
 
 import random
+import tempfile
 import time
-import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +18,12 @@ import click
 from rich.table import Table
 
 from benchmarks import machine
+from benchmarks.bignode import done, held, saved, session_bytes
+from benchmarks.chatter import heartbeats, reports
 from benchmarks.results import write_json
 from redraft.control.slotmoves import FOUNDING_EPOCH, GroupRecord, Moved, MoveSlots
 from redraft.control.topology import FORMAT, NodeRecord, Place, Remove, Topology, apply, decode, encode
 from redraft.control.view import map_of
-from redraft.replica.sessions import Session
 from redraft.topology.cluster_map import ClusterMap
 from redraft.topology.slots import contiguous_ranges
 from tests.server.fakenode import FakeNode
@@ -54,7 +55,7 @@ def topology_of(nodes: int, groups: int) -> Topology:
     )
 
 
-def measured(nodes: int, groups: int) -> dict[str, float]:
+def measured(nodes: int, groups: int, parent: Path) -> dict[str, float]:
     """Milliseconds and bytes, by what they are of."""
     found: dict[str, float] = {}
 
@@ -78,10 +79,10 @@ def measured(nodes: int, groups: int) -> dict[str, float]:
     timed("apply Place, ms", lambda: apply(topology, Place(1, (1, 2, 3)), 9))
     timed("apply Remove, ms", lambda: apply(topology, Remove(1), 9))
     found |= asked(cluster)
-    tracemalloc.start()
-    sessions = [Session(number) for number in range(SESSIONS)]
-    found["a session (origin and group), bytes"] = tracemalloc.get_traced_memory()[0] / len(sessions)
-    tracemalloc.stop()
+    with tempfile.TemporaryDirectory(dir=parent) as directory:
+        found |= saved(topology, Path(directory))
+    found |= held(nodes, groups) | done(nodes, groups) | heartbeats(nodes) | reports(topology)
+    found["a session (origin and group), bytes"] = session_bytes(SESSIONS)
     return found
 
 
@@ -129,16 +130,18 @@ def question(site: Site, client: Client, words: bytes) -> tuple[list[float], int
 @click.command()
 @click.option("--sizes", default="3x3,10x100,100x1000,100x10000", show_default=True, help="NODESxGROUPS.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write everything measured there.")
-def main(sizes: str, json_path: Path | None) -> None:
+@click.option("--dir", "parent", type=click.Path(path_type=Path), help="For the data; default: temporary.")
+def main(sizes: str, json_path: Path | None, parent: Path | None) -> None:
     """What a cluster's size costs one node."""
     console = machine.console()
-    facts = machine.facts(Path.cwd())
+    parent = parent or Path(tempfile.gettempdir())
+    facts = machine.facts(parent)
     machine.show(console, facts)
     results = {}
     for size in sizes.split(","):
         nodes, groups = size.split("x")
         with console.status(size):
-            results[size] = measured(int(nodes), int(groups))
+            results[size] = measured(int(nodes), int(groups), parent)
     table = Table(title="nodes x groups", title_justify="left")
     table.add_column("")
     for size in results:
@@ -146,7 +149,7 @@ def main(sizes: str, json_path: Path | None) -> None:
     for name in next(iter(results.values())):
         figures = (each[name] for each in results.values())
         table.add_row(
-            name, *(f"{each:,.0f}" if name.endswith("bytes") else f"{each:.2f}" for each in figures)
+            name, *(f"{each:.2f}" if name.endswith(("ms", "%")) else f"{each:,.0f}" for each in figures)
         )
     write_json(json_path, {"machine": facts, "results": results})
     console.print(table)
