@@ -17,7 +17,7 @@ from redraft.commands.keyspace import Keyspace
 from redraft.commands.staging import Operation
 from redraft.commands.tracker import Budget, Tracker, members_from
 from redraft.engine.hash import HashEngine
-from redraft.engine.interface import Durable, position
+from redraft.engine.interface import is_durable, position
 from redraft.engine.overlay import place
 from redraft.engine.record import collection_id
 
@@ -36,7 +36,7 @@ class Walker:
 
     def __init__(self, keyspace: Keyspace, tracker: Tracker, slots: Iterable[int]) -> None:
         self._keyspace = keyspace
-        self._stored: Durable | None = keyspace.engine if isinstance(keyspace.engine, Durable) else None
+        self._stored: Durable | None = keyspace.engine if is_durable(keyspace.engine) else None
         self._tracker = tracker
         self._slots = sorted(slots, reverse=True)
         """Not begun."""

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from redraft.engine.interface import Durable
+from redraft.engine.interface import Durable, is_durable
 from redraft.replica.replica import Replica
 from redraft.replica.snapshotting import checkpoint_of
 from redraft.snapshot.worker import Worker
@@ -85,7 +85,7 @@ class Checkpoints:
     def begin(self, replica: Replica, then: Then | None = None) -> None:
         """Write a checkpoint of a replica; `then` is called when it is on disk, if the replica still is."""
         engine = replica.applier.keyspace.engine
-        assert isinstance(engine, Durable)
+        assert is_durable(engine)
         assert self.idle
         raft, index = replica.raft, replica.applier.applied_index
         configuration = raft.configuration_at(index).encode()
@@ -136,7 +136,7 @@ class Checkpoints:
     def _clean(self, group: int) -> None:
         replica = self._node.replicas.get(group)
         engine = replica.applier.keyspace.engine if replica is not None else None
-        if not isinstance(engine, Durable):
+        if engine is None or not is_durable(engine):
             return
         more = False
 

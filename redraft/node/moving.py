@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BURST_S: Final = 0.02
 """For so long what was not used of the rate is kept."""
+TIDY_MS: Final = 500.0
+"""How often it is looked whether a target may forget what it has decided."""
 LOOK_MS: Final = 20.0
 """How often it is looked which moves there are."""
 
@@ -27,13 +29,13 @@ LOOK_MS: Final = 20.0
 class Moving:
     """The part of a node that moves slots out of the groups it leads."""
 
-    __slots__ = ("_budget", "_filled_ms", "_forgetting", "_looked_ms", "_movers", "_node")
+    __slots__ = ("_budget", "_filled_ms", "_forgetting", "_looked_ms", "_movers", "_node", "_tidied_ms")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._movers: dict[int, Mover] = {}
         self._forgetting: set[tuple[int, int]] = set()
-        self._budget = self._filled_ms = self._looked_ms = 0.0
+        self._budget = self._filled_ms = self._looked_ms = self._tidied_ms = 0.0
 
     @property
     def idle(self) -> bool:
@@ -49,6 +51,9 @@ class Moving:
         if now_ms - self._looked_ms >= LOOK_MS:
             self._looked_ms = now_ms
             self._look()
+        if now_ms - self._tidied_ms >= TIDY_MS:
+            self._tidied_ms = now_ms
+            self._tidy()
         for mover in self._movers.values():
             mover.tick(now_ms)
             allowed = -burst * mover.hurries
@@ -70,6 +75,9 @@ class Moving:
                 known.move = move
             elif all(each.replica is not replica for each in self._movers.values()):  # one at a time
                 self._movers[move.move_id] = Mover(node, move, replica)
+
+    def _tidy(self) -> None:
+        node = self._node
         for group, replica in node.replicas.items():
             if group in node.lanes and replica.proposes:
                 self._forget(group, replica)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from redraft.engine.interface import Durable
+from redraft.engine.interface import is_durable
 from redraft.node.checkpoints import Checkpoints
 from redraft.node.digests import Digests
 from redraft.node.receiving import Receiving
@@ -253,7 +253,7 @@ class Snapshots:
     def _known(self, replica: Replica) -> int:
         """The last entry that a replica would not need its log for after a restart."""
         engine = replica.applier.keyspace.engine
-        if isinstance(engine, Durable):
+        if is_durable(engine):
             return engine.durable_index
         return self._snapshot_index(replica.group.group_id)
 

@@ -15,7 +15,7 @@ from typing import Final
 from redraft.commands.keyspace import Keyspace
 from redraft.commands.ownership import Ownership
 from redraft.engine.capture import Run
-from redraft.engine.interface import Durable, Engine
+from redraft.engine.interface import Durable, Engine, is_durable
 from redraft.raft.log import LogView
 from redraft.replica.apply import Applier
 from redraft.snapshot.format import Decoder, Encoder, End, Header, Item, Modified, Owned, SessionState
@@ -35,7 +35,7 @@ class Making:
         With an engine on disk it is the state of the newest checkpoint, which has to be written just before.
         """
         engine = applier.keyspace.engine
-        if isinstance(engine, Durable):
+        if is_durable(engine):
             self._begin(engine, _checkpoint_items(engine))
         else:
             self._begin(engine, _beside_keys(applier, group, term, configuration))
