@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.server.harness import Client, Site, request
 
 RUNS = 3
 SESSIONS = 10_000
+CLIENTS = 200
 
 
 def topology_of(nodes: int, groups: int) -> Topology:
@@ -79,6 +81,7 @@ def measured(nodes: int, groups: int, parent: Path) -> dict[str, float]:
     timed("apply Place, ms", lambda: apply(topology, Place(1, (1, 2, 3)), 9))
     timed("apply Remove, ms", lambda: apply(topology, Remove(1), 9))
     found |= asked(cluster)
+    found |= crowd(cluster)
     with tempfile.TemporaryDirectory(dir=parent) as directory:
         found |= saved(topology, Path(directory))
     found |= held(nodes, groups) | done(nodes, groups) | heartbeats(nodes) | reports(topology)
@@ -111,6 +114,34 @@ def questions(cluster: ClusterMap, words: bytes) -> dict[str, float]:
             found[f", {which}, its longest turn, ms"] = max(turns) * 1000
         found[", bytes"] = size
     return found
+
+
+def crowd(cluster: ClusterMap) -> dict[str, float]:
+    """What many clients of one node cost: idle, and when all ask CLUSTER SLOTS at once after a change."""
+    node = FakeNode(contexts={})
+    node.map, node.group_of_slot = cluster, cluster.group_of_slot
+    node.led_by = {group.group_id: group.voters[0] for group in cluster.groups}
+    with Site(node) as site:
+        tracemalloc.start()
+        clients = [site.client(site.front.primary_port) for _ in range(CLIENTS)]
+        size = tracemalloc.get_traced_memory()[0] / CLIENTS
+        tracemalloc.stop()
+        for client in clients:
+            client.sock.sendall(request("CLUSTER", "SLOTS"))
+        turns = []
+        while any(each.connection.busy or each.connection.waiting_bytes for each in clients) or not turns:
+            begun = time.thread_time()
+            site.reactor.cycle()
+            turns.append(time.thread_time() - begun)
+            for client in clients:
+                with suppress(BlockingIOError):
+                    while client.sock.recv(1 << 22):
+                        pass
+    return {
+        "a connection (both ends' objects), bytes": size,
+        f"CLUSTER SLOTS of {CLIENTS} clients at once, ms": sum(turns) * 1000,
+        f"CLUSTER SLOTS of {CLIENTS} clients at once, the longest turn, ms": max(turns) * 1000,
+    }
 
 
 def question(site: Site, client: Client, words: bytes) -> tuple[list[float], int]:
