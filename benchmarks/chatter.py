@@ -6,6 +6,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.bignode import least
@@ -15,6 +16,8 @@ from redraft.control.policy import make_plan
 from redraft.control.reports import GroupReport, NodeReport, decode_report, encode_report
 from redraft.control.thresholds import Thresholds
 from redraft.control.topology import Topology
+from redraft.node.gathering import Gathering
+from redraft.node.heartbeat import Contact
 from redraft.raft.liveness import Liveness
 from redraft.transport.link import Link
 from redraft.transport.messages import NO_GROUP
@@ -125,6 +128,13 @@ def reports(topology: Topology) -> dict[str, float]:
                 else GroupReport(group.group_id, 0, reads=reads)
             )
     made = [NodeReport(0.1234, False, tuple(each)) for each in told.values()]
+    node: Any = SimpleNamespace(
+        steering=SimpleNamespace(roster=SimpleNamespace(topology=topology)),
+        heartbeat=SimpleNamespace(contact=lambda _node: Contact(1.0, 1.0, 0, True)),
+    )
+    gathering = Gathering(node)
+    for node_id, report in zip(told, made, strict=True):
+        gathering.take(node_id, report, 0.0)
     encoded = [encode_report(each) for each in made]
     facts = Facts(
         topology,
@@ -139,5 +149,6 @@ def reports(topology: Topology) -> dict[str, float]:
         "encode one, ms": least(lambda: encode_report(made[0])),
         "load reports of all nodes, bytes": sum(map(len, encoded)),
         "decode them, ms": least(lambda: list(map(decode_report, encoded))),
+        "gather what is known, ms": least(lambda: gathering.facts(1.0)),
         "make a plan, ms": least(lambda: make_plan(facts, Thresholds())),
     }

@@ -39,12 +39,14 @@ class _Steady(NamedTuple):
 class Gathering:
     """Reports as they came, and since when things are what they are."""
 
-    __slots__ = ("_heard", "_looked_ms", "_node", "_steady", "_watching_ms")
+    __slots__ = ("_heard", "_looked_ms", "_node", "_steady", "_watched", "_watching_ms")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._heard: dict[int, _Heard] = {}
         self._steady: dict[int, _Steady] = {}
+        self._watched: Topology | None = None
+        """What `_steady` is of."""
         self._watching_ms = 0.0
         self._looked_ms = -BLINK_MS - 1
 
@@ -71,9 +73,11 @@ class Gathering:
     def _watch(self, topology: Topology, now_ms: float) -> None:
         if now_ms - self._looked_ms > BLINK_MS:
             self._watching_ms = now_ms
-            self._steady = {}
+            self._steady, self._watched = {}, None
         self._looked_ms = now_ms
-        known = self._steady
+        if topology is self._watched:
+            return
+        self._watched, known = topology, self._steady
         self._steady = {
             group.group_id: before
             if (before := known.get(group.group_id)) is not None and before.slots == group.slots
@@ -108,13 +112,13 @@ class Gathering:
         return {
             group: GroupFacts(
                 group,
-                led[group][0],
-                float(led[group][1].keys),
-                float(led[group][1].bytes),
-                led[group][1].writes + reads[group],
+                known[0],
+                float(known[1].keys),
+                float(known[1].bytes),
+                known[1].writes + reads[group],
                 now_ms - self._steady[group].since_ms,
-                configuration=led[group][1].voters,
+                configuration=known[1].voters,
             )
             for group in (record.group_id for record in topology.groups)
-            if group in led
+            if (known := led.get(group)) is not None
         }
