@@ -242,15 +242,18 @@ def counting(cluster: Cluster, seed: int, prefix: str) -> Iterator[Counts]:
 
 
 @contextmanager
-def counting_async(cluster: Cluster, seed: int, prefix: str) -> Iterator[Counts]:
-    """The same by the asyncio client, all keys at once."""
+def counting_async(
+    cluster: Cluster, seed: int, prefix: str, *, at_once: int = len(KEYS), **options: Any
+) -> Iterator[Counts]:
+    """The same by the asyncio client, so many keys at once."""
     counts, stop = Counts(), threading.Event()
 
-    async def one(client: Any, key: str) -> None:
+    async def one(client: Any, key: str, turn: asyncio.Semaphore) -> None:
         while not stop.is_set():
-            with counts.noting():
-                counted = await client.incr(f"{prefix}:{key}")
-                counts.took(key, counted, int(await client.get(f"{prefix}:{key}")))
+            async with turn:
+                with counts.noting():
+                    counted = await client.incr(f"{prefix}:{key}")
+                    counts.took(key, counted, int(await client.get(f"{prefix}:{key}")))
 
     async def go() -> None:
         client = redis.asyncio.RedisCluster(
@@ -258,9 +261,11 @@ def counting_async(cluster: Cluster, seed: int, prefix: str) -> Iterator[Counts]
             port=seed,
             load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS,
             socket_timeout=20,
+            **options,
         )
         await client.initialize()
-        workers: list[Awaitable[None]] = [one(client, key) for key in KEYS]
+        turn = asyncio.Semaphore(at_once)
+        workers: list[Awaitable[None]] = [one(client, key, turn) for key in KEYS]
         await asyncio.gather(*workers)
         await client.aclose()
 
