@@ -17,7 +17,7 @@ from redraft.commands.keyspace import Keyspace
 from redraft.commands.staging import Operation
 from redraft.commands.tracker import Budget, Tracker, members_from
 from redraft.engine.hash import HashEngine
-from redraft.engine.interface import is_durable, position
+from redraft.engine.interface import Durable, is_durable, position
 from redraft.engine.overlay import place
 from redraft.engine.record import collection_id
 
