@@ -47,11 +47,15 @@ def _followed(topology: Topology, before: Seen) -> tuple[tuple[Group, ...], list
     known = zip(topology.groups, before.topology.groups, before.map.groups, strict=True)
     groups = tuple([group if record is old else _group(record) for record, old, group in known])
     pairs = zip(before.map.groups, groups, strict=True)
-    moved = [(old, new) for old, new in pairs if new is not old and new.slots != old.slots]
+    moved = [(old, new) for old, new in pairs if new is not old and _owns(new) != _owns(old)]
     if not moved:
         return groups, before.map.group_of_slot
     lost, owned = [old.slots for old, _ in moved], [(new.group_id, new.slots) for _, new in moved]
     return groups, owner_table_after(before.map.group_of_slot, lost, owned)
+
+
+def _owns(group: Group) -> tuple[int, tuple[tuple[int, int], ...]]:
+    return group.group_id, group.slots
 
 
 def topology_group(topology: Topology) -> Group:
