@@ -36,6 +36,7 @@ from redraft.control.topology import (
 from redraft.control.view import changed_groups, topology_group
 from redraft.node.comings import Comings
 from redraft.node.moving import Moving
+from redraft.node.remembering import Remembering
 from redraft.node.standing import Standing
 from redraft.raft.progress import ProgressState
 from redraft.replica.request import Request
@@ -77,11 +78,11 @@ class Steering:
         "_asked",
         "_comings",
         "_looked_ms",
-        "_memory",
         "_moving",
         "_node",
         "_ports",
         "_records",
+        "_remembering",
         "_steered_ms",
         "changed",
         "moving",
@@ -91,12 +92,12 @@ class Steering:
 
     def __init__(self, node: Node, standing: Standing) -> None:
         self._node = node
-        self._memory = standing.memory
         self._ports = standing.ports
         self._announced = standing.announced
         self._asked: set[Command] = set()
         self._steered_ms = self._looked_ms = 0.0
         self.roster = standing.roster
+        self._remembering = Remembering(standing.memory, self.roster.topology)
         self._records: dict[int, GroupRecord] = {}
         self._moving: list[int] = []
         self.moving = Moving(node)
@@ -115,13 +116,13 @@ class Steering:
         assert isinstance(applier, TopologyApplier)
         topology = applier.topology
         if self.roster.update(topology):
+            self._tell(topology)
             self._comings.learnt(topology)
-            self._memory.save_topology(topology)
+            self._remembering.learnt(topology, self._node.now_ms())
             log.info("topology of epoch %d: %d nodes", topology.epoch, len(topology.nodes))
             self._take(topology)
             self._show(topology)
             self.changed()
-            self._tell(topology)
 
     def _tell(self, topology: Topology) -> None:
         """Let the others apply it now, not with the next tick: requests wait where slots change hands."""
@@ -173,6 +174,7 @@ class Steering:
     def tick(self, now_ms: float) -> None:
         """Take the steps that are due: of groups that move often, of the others now and then."""
         self.moving.tick(now_ms)
+        self._remembering.tick(now_ms, at_once=self._node.stopping)
         if now_ms - self._steered_ms < STEER_MS:
             return
         self._steered_ms = now_ms
