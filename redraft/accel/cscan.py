@@ -5,6 +5,7 @@ Owns: the arrays that C writes to, reused from call to call (one thread only).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,8 +77,8 @@ class Scanner:
 
     def set_groups(self, groups: Sequence[int]) -> None:
         """See `pyscan.Scanner.set_groups`."""
-        self._groups = ffi.new("uint16_t[]", list(groups))
-        assert len(self._groups) == SLOTS
+        assert len(groups) == SLOTS
+        self._groups = ffi.from_buffer("uint16_t[]", array("H", groups))
 
     def scan(self, data: bytes, start: int = 0) -> Head:
         """See `pyscan.Scanner.scan`."""

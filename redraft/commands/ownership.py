@@ -27,6 +27,8 @@ from redraft.topology.slots import SLOTS, format_ranges, parse_ranges, ranges_of
 CLOSED_KEPT: Final = 1000
 """Closed moves that are remembered one by one; one that is older than all of them counts as closed, too."""
 
+_ALL: Final = frozenset(range(SLOTS))
+
 Ranges = list[tuple[int, int]]
 
 
@@ -94,17 +96,17 @@ class Ownership:
     @property
     def frozen(self) -> frozenset[int]:
         """Owned slots that are not served."""
-        return frozenset(slot for move in self.outgoing.values() if move.frozen for slot in move.slots)
+        return frozenset().union(*[move.slots for move in self.outgoing.values() if move.frozen])
 
     @property
     def staged(self) -> frozenset[int]:
         """Slots that may have keys and are not owned."""
-        return frozenset(slot for move in self.incoming.values() for slot in move.slots)
+        return frozenset().union(*[move.slots for move in self.incoming.values()])
 
     @property
     def foreign(self) -> frozenset[int]:
         """All slots that are not served."""
-        return frozenset(range(SLOTS)).difference(self.owned) | self.frozen
+        return _ALL.difference(self.owned).union(self.frozen)
 
     def is_closed(self, move: int) -> bool:
         """Whether a move is over."""

@@ -85,11 +85,9 @@ def wipe(keyspace: Keyspace, incoming: Incoming) -> None:
 
 def came(keyspace: Keyspace, incoming: Incoming) -> tuple[int, int, int]:
     """Return how much is staged: keys, those with a deadline, bytes."""
-    keys = sum(map(keyspace.engine.slot_size, incoming.counts))
-    expiring = size = 0
-    for more, weight_of in incoming.counts.values():
-        expiring += more
-        size += weight_of
+    counts = incoming.counts
+    keys = sum(map(keyspace.engine.slot_size, counts))
+    expiring, size = map(sum, zip(*counts.values(), strict=True)) if counts else (0, 0)
     return keys, expiring, size
 
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from redraft.topology.slots import SLOTS, ranges_of
+from redraft.topology.slots import SLOTS, ranges_of, united, without
 
 Ranges = tuple[tuple[int, int], ...]
 """Slots as inclusive ranges, ascending."""
@@ -152,17 +152,17 @@ def _immovable(groups: Sequence[GroupRecord], moves: Sequence[MoveRecord], comma
             return no_such_group(groups, group)
     if owners[command.target].dropping:
         return f"Group {command.target} is being dropped: it gets no slots any more."
-    wanted = slots_of(command.slots)
-    if len(wanted) != sum(high - low + 1 for low, high in command.slots):
+    wanted = command.slots
+    if _count(wanted) != _count(united(wanted)):
         return "A slot is named twice."
-    foreign = wanted - slots_of(owners[command.source].slots)
+    foreign = without(wanted, owners[command.source].slots)
     if foreign:
-        return f"Slots {written(ranges_of(foreign))} are not those of group {command.source}."
+        return f"Slots {written(foreign)} are not those of group {command.source}."
     for move in moves:
-        busy = wanted & slots_of(move.slots)
-        if busy:
+        free = without(wanted, move.slots)
+        if _count(free) != _count(wanted):
             return (
-                f"Slots {written(ranges_of(busy))} are on their way from group {move.source} to group "
+                f"Slots {written(without(wanted, free))} are on their way from group {move.source} to group "
                 f"{move.target} (move {move.move_id}): wait for that, or cancel it."
             )
     return ""
@@ -183,25 +183,26 @@ def _staying(groups: tuple[GroupRecord, ...], group_id: int) -> tuple[GroupRecor
 
 def _handed_over(groups: Iterable[GroupRecord], move: MoveRecord) -> tuple[GroupRecord, ...]:
     """The groups once the target has what the source had."""
-    moved = slots_of(move.slots)
     return tuple(
-        _after(group, move, moved) if group.group_id in (move.source, move.target) else group
-        for group in groups
+        _after(group, move) if group.group_id in (move.source, move.target) else group for group in groups
     )
 
 
-def _after(group: GroupRecord, move: MoveRecord, moved: set[int]) -> GroupRecord:
-    slots = slots_of(group.slots)
+def _after(group: GroupRecord, move: MoveRecord) -> GroupRecord:
     if group.group_id == move.source:
-        assert moved <= slots, "the slots of a move are its source's"
-        slots -= moved
+        assert not without(move.slots, group.slots), "the slots of a move are its source's"
+        slots = without(group.slots, move.slots)
     else:
-        slots |= moved
-    return replace(group, slots=tuple(ranges_of(slots)), first=group.first_slots)
+        slots = united((*group.slots, *move.slots))
+    return replace(group, slots=tuple(slots), first=group.first_slots)
 
 
 def _changed(moves: Iterable[MoveRecord], changed: MoveRecord) -> tuple[MoveRecord, ...]:
     return tuple(changed if move.move_id == changed.move_id else move for move in moves)
+
+
+def _count(ranges: Iterable[tuple[int, int]]) -> int:
+    return sum(high - low + 1 for low, high in ranges)
 
 
 def slots_of(ranges: Iterable[tuple[int, int]]) -> set[int]:

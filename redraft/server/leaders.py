@@ -10,10 +10,12 @@ request waits at whichever primary port it came to: clients see latency, not a c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Collection, Sequence
 
 from redraft.server.backend import Node
 from redraft.topology.cluster_map import Group, Member
+from redraft.topology.slots import SLOTS
 
 
 def acting(leader: int, voters: Sequence[int], answers: Callable[[int], bool]) -> int:
@@ -33,6 +35,7 @@ class Leaders:
         "_known",
         "_members",
         "_node",
+        "_owners",
         "_version",
         "all_groups",
         "followed",
@@ -49,6 +52,7 @@ class Leaders:
         self._members: Sequence[Member] = ()
         self._by_id: dict[int, Member] = {}
         self.group_of_slot: Sequence[int] = ()
+        self._owners = array("H")
         self.groups: dict[int, Group] = {}
         self.all_groups: tuple[int, ...] = ()
         self.led: tuple[int, ...] = ()
@@ -64,6 +68,8 @@ class Leaders:
             return False
         self._version = version
         if changed:
+            if node.group_of_slot is not self.group_of_slot:
+                self._owners = array("H", node.group_of_slot)
             self.group_of_slot = node.group_of_slot
             self._groups = node.groups
             self.groups = {group.group_id: group for group in node.groups}
@@ -81,6 +87,16 @@ class Leaders:
                 number for number, group in self.groups.items() if here in group.voters and number not in led
             )
         return changed
+
+    def owners(self, wanted: Collection[int]) -> Sequence[int]:
+        """The group of each slot, 0 for those that are not wanted; at the cost of those that are."""
+        if len(wanted) == len(self.all_groups):
+            return self._owners
+        table = array("H", bytes(2 * SLOTS))
+        for group in wanted:
+            for first, last in self.groups[group].slots:
+                table[first : last + 1] = self._owners[first : last + 1]
+        return table
 
     def last(self, group: int) -> int:
         """The id of the last known leader of a group, 0 while none was known."""

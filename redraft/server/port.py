@@ -73,7 +73,7 @@ class Port:
         plain, groups = frozenset(self.plain()), self.leaders.group_of_slot
         if plain != self._plain or groups is not self._groups:
             self._plain, self._groups = plain, groups
-            self.scanner.set_groups([group if group in plain else 0 for group in groups])
+            self.scanner.set_groups(self.leaders.owners(plain))
 
     def route(self, wanted: Wanted) -> int | bytes:
         """Return the group that a command of these keys goes to, or the error that says why none."""
@@ -149,7 +149,7 @@ class ReplicaPort(Port):
         followed, groups = frozenset(self.leaders.followed), self.leaders.group_of_slot
         if self.reader is not self.scanner and (followed != self._read or groups is not self._read_groups):
             self._read, self._read_groups = followed, groups
-            self.reader.set_groups([group if group in followed else 0 for group in groups])
+            self.reader.set_groups(self.leaders.owners(followed))
 
     def plain(self) -> Collection[int]:
         return ()

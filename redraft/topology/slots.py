@@ -30,6 +30,39 @@ def ranges_of(slots: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
+def united(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Fold ranges, in any order, into as few as there can be, ascending."""
+    folded: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if folded and first <= folded[-1][1] + 1:
+            folded[-1] = (folded[-1][0], max(last, folded[-1][1]))
+        else:
+            folded.append((first, last))
+    return folded
+
+
+def without(ranges: Iterable[tuple[int, int]], gone: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return what is left of ranges when others are taken out of them: by ranges, however long they are."""
+    left: list[tuple[int, int]] = []
+    holes = united(gone)
+    at = 0
+    for first, last in united(ranges):
+        begin = first
+        while at < len(holes) and holes[at][1] < begin:
+            at += 1
+        while at < len(holes) and holes[at][0] <= last:
+            low, high = holes[at]
+            if begin < low:
+                left.append((begin, low - 1))
+            begin = high + 1
+            if begin > last:
+                break  # it may reach into the next range
+            at += 1
+        if begin <= last:
+            left.append((begin, last))
+    return left
+
+
 def format_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
     """Return ranges as requests between nodes name them: 0-99,200."""
     return b",".join(b"%d" % first if first == last else b"%d-%d" % (first, last) for first, last in ranges)
