@@ -155,9 +155,7 @@ class Mover:
                 self._put(move.target, "STATUS", self._asked, write=False)
         elif phase is Phase.DONE:
             self._end()
-        elif phase is Phase.FROZEN:
-            self._hand_over()
-        elif phase is not Phase.CLAIM:  # then the first import is on its way
+        elif phase is Phase.COPY or phase is Phase.CATCH_UP:
             if move.cancelled:
                 self._again(0.0)
             elif self._is_copied(now_ms):
@@ -216,14 +214,13 @@ class Mover:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        """Send what is left, and once all has arrived let the target's log decide."""
+        """Send what is left, and right behind it let the target's log decide: it counts the imports."""
         while self._pending:
             self.send()
-        if not self._unanswered and not self._asking:
-            made = self.replica.applier.keyspace.collections_made
-            blob = msgspec.msgpack.encode(Accepted(self._clock_ms, made))
-            arguments = (b"%d" % self._attempt, b"%d" % self._numbers, blob)
-            self._put(self.move.target, "ACCEPT", self._decided, *arguments)
+        made = self.replica.applier.keyspace.collections_made
+        blob = msgspec.msgpack.encode(Accepted(self._clock_ms, made))
+        arguments = (b"%d" % self._attempt, b"%d" % self._numbers, blob)
+        self._put(self.move.target, "ACCEPT", self._decided, *arguments)
 
     def _decided(self, reply: bytes) -> None:
         self._decide(accepted=reply == ACCEPTED)
@@ -318,8 +315,6 @@ class Mover:
             now_ms = self._node.now_ms()
             self._next_ms = now_ms + RESTS * (now_ms - sent_ms) / (1 + self.hurries)
             then()
-            if self._phase is Phase.FROZEN:
-                self._hand_over()
 
         self._unanswered += 1
         words = (b"IMPORT", b"%d" % self.move.move_id, self._words, b"%d" % attempt, b"%d" % self._numbers)

@@ -81,10 +81,9 @@ def attempt_goes_on_with_the_last_ones_keys() -> Iterator[None]:
 @mutation("the source serves again only after the target's committed refusal")
 def unfrozen_before_the_refusal() -> Iterator[None]:
     def tick(mover: Mover, now_ms: float) -> None:
-        waits = mover._asking or mover._closed or now_ms < mover._retry_ms
-        if mover.move.cancelled and mover._phase is Phase.FROZEN and not waits:
+        if mover.move.cancelled and mover._phase is Phase.FROZEN and not mover._closed:
             mover._decide(accepted=False)
-            return
+            mover._asking = False
         original(mover, now_ms)
 
     original = Mover.tick

@@ -24,33 +24,28 @@ ENTRY_OVERHEAD_BYTES = 200
 APPENDS_MAX = 1 << 15
 """So many appends are remembered: behind them the oldest leaves, however few bytes there are.
 
-Python's garbage collector looks at every entry in a full collection, and nothing runs meanwhile: 400,000
-small ones, as many as the limit of bytes allows, were a pause of 46 ms.  Most of these appends may be dead,
-for what is compacted leaves its place in the row, behind an idle group's.
+Most of these appends may be dead, for what is compacted leaves its place in the row, behind an idle group's.
 """
 
 
-class _Added:
-    """Entries that were appended together."""
-
-    __slots__ = ("index", "log", "sequence")
-
-    def __init__(self, log: GroupLog, index: int, sequence: int) -> None:
-        self.log = log
-        self.index = index  # the last one's
-        self.sequence = sequence  # of the batch they ride in
-
-
 class EntryCache:
-    """Counts what the groups hold in memory, and tells them what to forget."""
+    """Counts what the groups hold in memory, and tells them what to forget.
 
-    __slots__ = ("_added", "_discarded", "_limit", "bytes", "next_sequence")
+    The appends stand in three rows side by side instead of in one of objects: Python's garbage collector
+    looks at every object that can refer to another, and nothing runs meanwhile.
+    """
+
+    __slots__ = ("_discarded", "_indices", "_limit", "_logs", "_sequences", "bytes", "next_sequence")
 
     def __init__(self, limit: int, next_sequence: int) -> None:
         self.bytes = 0
         self.next_sequence = next_sequence  # of the batch that collects now
         self._limit = limit
-        self._added: deque[_Added] = deque()
+        self._logs: deque[GroupLog] = deque()
+        self._indices: deque[int] = deque()
+        """Of the last entry of each append."""
+        self._sequences: deque[int] = deque()
+        """Of the batch that each rides in."""
         self._discarded: list[list[Entry]] = []
 
     @staticmethod
@@ -61,14 +56,15 @@ class EntryCache:
     def added(self, log: GroupLog, index: int, count: int, data_bytes: int) -> None:
         """Count entries just appended, the last one at `index`."""
         self.bytes += data_bytes + count * ENTRY_OVERHEAD_BYTES
-        self._added.append(_Added(log, index, self.next_sequence))
+        self._logs.append(log)
+        self._indices.append(index)
+        self._sequences.append(self.next_sequence)
 
     def cut_off(self, log: GroupLog, index: int, count: int, data_bytes: int) -> None:
         """Uncount entries of `log` from `index` on: their places will be others', durable later than they."""
         self.bytes -= self.cost(count, data_bytes)
-        for added in self._added:
-            if added.log is log and added.index >= index:
-                added.index = index - 1
+        places = zip(self._logs, self._indices, strict=True)
+        self._indices = deque([index - 1 if of is log and last >= index else last for of, last in places])
 
     def discard(self, entries: list[Entry], count: int, data_bytes: int) -> None:
         """Uncount `count` entries that a compaction drops, and set them aside."""
@@ -87,9 +83,9 @@ class EntryCache:
 
     def trim(self, durable: int) -> None:
         """Forget the oldest durable entries while there is too much."""
-        added = self._added
-        while added and (self.bytes > self._limit or len(added) > APPENDS_MAX):
-            if added[0].sequence > durable:
+        logs, sequences = self._logs, self._sequences
+        while logs and (self.bytes > self._limit or len(logs) > APPENDS_MAX):
+            if sequences[0] > durable:
                 break
-            oldest = added.popleft()
-            self.bytes -= oldest.log.forget(oldest.index)
+            sequences.popleft()
+            self.bytes -= logs.popleft().forget(self._indices.popleft())

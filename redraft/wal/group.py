@@ -116,7 +116,7 @@ class GroupLog:
         batch, group = self._batch, self.group
         before = total = self._total
         for entry in entries:
-            term, index, kind, data = entry
+            term, index, kind, data = entry.term, entry.index, entry.kind, entry.data
             size = len(data)
             header = RECORD_HEADER.pack(0, 0, size, group, TYPE_ENTRY, kind, 0, 0, term, index)
             self._addresses.append(batch.add(header, data, size))
@@ -265,10 +265,12 @@ class GroupLog:
         They are read from where they were until `move` is told that the copies are durable.
         """
         batch, group, copies = self._batch, self.group, array("Q")
-        for term, index, kind, data in self.slice(low, high, ALL_BYTES):
-            size = len(data)
-            header = RECORD_HEADER.pack(0, 0, size, group, TYPE_COPY, kind, 0, 0, term, index)
-            copies.append(batch.add(header, data, size))
+        for entry in self.slice(low, high, ALL_BYTES):
+            size = len(entry.data)
+            header = RECORD_HEADER.pack(
+                0, 0, size, group, TYPE_COPY, entry.kind, 0, 0, entry.term, entry.index
+            )
+            copies.append(batch.add(header, entry.data, size))
         return copies
 
     def move(self, low: int, old: array[int], new: array[int]) -> None:

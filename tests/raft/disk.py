@@ -26,7 +26,7 @@ class Snapshot(NamedTuple):
 
 def applied(state: int, entry: Entry) -> int:
     """The state machine: a checksum over all entries in order."""
-    return zlib.crc32(entry.data, zlib.crc32(b"%d %d %d " % entry[:3], state))
+    return zlib.crc32(entry.data, zlib.crc32(b"%d %d %d " % (entry.term, entry.index, entry.kind), state))
 
 
 @dataclass

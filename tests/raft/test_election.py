@@ -84,7 +84,8 @@ def test_election_winner_begins_with_a_noop_of_its_term() -> None:
     group.deliver(lambda letter: not isinstance(letter[2], AppendEntries))
     assert leader.role is Role.LEADER
     assert not leader.committed_in_term
-    assert leader.log.slice(1, 2, 0)[0][:3] == (1, 1, EntryKind.NOOP)
+    first = leader.log.slice(1, 2, 0)[0]
+    assert (first.term, first.index, first.kind) == (1, 1, EntryKind.NOOP)
     group.now += TIMEOUT_MS
     leader.tick(group.now)
     group.deliver()

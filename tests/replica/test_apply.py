@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from redraft.commands.keyspace import Keyspace
 from redraft.engine.hash import HashEngine
@@ -62,7 +63,7 @@ def test_apply_refuses_an_entry_of_other_semantics() -> None:
     """A node too old for an entry stops; it would make another state of it than the others."""
     later = entry_of(2)
     assert later.data[0] == SEMANTICS_VERSION
-    changed = later._replace(data=bytes([SEMANTICS_VERSION + 1]) + later.data[1:])
+    changed = replace(later, data=bytes([SEMANTICS_VERSION + 1]) + later.data[1:])
     applier = applier_of(entry_of(1), changed)
     applier.apply_slice(1, 1)
     with pytest.raises(AssertionError, match="too old"):

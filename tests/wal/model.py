@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from redraft.raft.types import Entry, EntryKind, HardState
 from redraft.wal import GroupLog
 from tests.wal.steps import contents, entry
@@ -104,8 +106,9 @@ def _append(
     chance: random.Random, model: Model, view: GroupLog, index: int, term: int, size_max: int
 ) -> None:
     entries = [
-        entry(each, term, chance.randrange(size_max))._replace(
-            kind=EntryKind.CONFIGURATION if chance.random() < 0.1 else EntryKind.PARTS
+        replace(
+            entry(each, term, chance.randrange(size_max)),
+            kind=EntryKind.CONFIGURATION if chance.random() < 0.1 else EntryKind.PARTS,
         )
         for each in range(index, index + chance.randrange(1, 4))
     ]

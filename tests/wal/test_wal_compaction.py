@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from redraft.raft.log import CompactedError
 from redraft.raft.types import EntryKind, HardState
@@ -113,13 +114,13 @@ def test_configurations_are_the_indexes_of_those_entries() -> None:
     log = opened(files)
     view = log.group(1)
     kinds = [EntryKind.CONFIGURATION if index in (2, 5, 6, 9) else EntryKind.PARTS for index in range(1, 11)]
-    view.append([entry(index)._replace(kind=kind) for index, kind in enumerate(kinds, 1)])
+    view.append([structs.replace(entry(index), kind=kind) for index, kind in enumerate(kinds, 1)])
     assert view.configurations() == [2, 5, 6, 9]
     view.append([entry(9, 2)])
     assert view.configurations() == [2, 5, 6]
     view.compact(2)
     assert view.configurations() == [5, 6]
-    view.append([entry(10, 2)._replace(kind=EntryKind.CONFIGURATION)])
+    view.append([structs.replace(entry(10, 2), kind=EntryKind.CONFIGURATION)])
     log.close()
     log = opened(files)
     view = log.group(1)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from redraft.base.errors import DirectoryError, StorageFailedError
 from redraft.raft.types import HardState
@@ -108,7 +109,7 @@ def test_has_room_counts_what_is_pending() -> None:
     appended = 0
     view = log.group(1)
     while log.has_room(1000):
-        view.append([view.slice(1, 2, 1)[0]._replace(index=view.last_index + 1)])
+        view.append([replace(view.slice(1, 2, 1)[0], index=view.last_index + 1)])
         appended += 1
     log.step()
     log.sync()
