@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.commands import (
@@ -118,12 +118,15 @@ def known(words: Sequence[bytes], reply: bytes) -> bytes:
     """What the types' own tests take for the same."""
     if words[0] == b"DUMP":  # of collections other forms are written
         return reply[:1]
+    if words[0] == b"OBJECT":  # what SORT has seen has no small form any more
+        reply = reply.replace(b"$8\r\nskiplist", b"$8\r\nlistpack")
     reply = without_small_sets(words, reply)
     return test_oracle_streamgroups.known(words, test_oracle_streams.known(words, reply))
 
 
 @generated
 @given(requests=SEQUENCES)
+@example(requests=[[b"ZADD a 1 m".split(), b"SORT a".split(), b"OBJECT ENCODING a".split()]])
 def test_generated_sequence_of_all_types_gets_redis_replies(
     oracle: Oracle, proto: int, requests: list[list[list[bytes]]]
 ) -> None:
