@@ -45,6 +45,8 @@ class Moves:
         self._busy_slots = sorted({key_slot(key) for key in keys})
         self._phases: dict[tuple[int, int], str] = {}
         """By machine and move: the step at the last look."""
+        self._held: dict[int, tuple[int, list[tuple[int, int]]]] = {}
+        """By move: whose last words are held up on their way to the target, and on which ways."""
         self._mean_us = rng.choice((30_000, 100_000, 400_000))
         self._aim = rng.choice((0.0, 0.2, 0.5))
         self._next()
@@ -99,7 +101,9 @@ class Moves:
             place = (process.number, told["id"])
             if self._phases.get(place) != told["phase"]:
                 self._phases[place] = told["phase"]
-                if self._rng.random() < self._aim:
+                if told["id"] in self._held:
+                    self._go_on(process, told["id"], told["phase"])
+                elif self._rng.random() < self._aim:
                     self._hit(process, told["id"], told["phase"])
 
     def _hit(self, process: Process, move_id: int, phase: str) -> None:
@@ -117,6 +121,8 @@ class Moves:
         ]
         if phase in (Phase.COPY.value, Phase.CATCH_UP.value, Phase.FROZEN.value):
             kinds.append(self._given_up)
+        if phase == Phase.CATCH_UP.value:
+            kinds += [self._last_words_late] * 4
         kind = self._rng.choice(kinds)
         self._count(f"{kind.__name__.strip('_')}_{phase.replace(' ', '_')}")
         kind(process, move)
@@ -158,15 +164,42 @@ class Moves:
         if self._scene.active and process.alive and not process.paused:
             self._machines.stop(process)
 
-    def _source_hands_over(self, process: Process, move: MoveRecord) -> None:
+    def _source_hands_over(self, process: Process, move: MoveRecord, spared: int = 0) -> None:
+        """To any voter but the one that is spared."""
         replica = process.node.replicas.get(move.source)
         if replica is not None and replica.proposes:
-            others = [each for each in replica.raft.configuration.voters if each != process.number]
+            apart = (process.number, spared)
+            others = [each for each in replica.raft.configuration.voters if each not in apart]
             if others:
                 process.node.transfer(replica.group, self._rng.choice(others))
 
     def _given_up(self, _process: Process, move: MoveRecord) -> None:
         self._administration.wish(CancelMove(move.move_id))
+
+    def _last_words_late(self, process: Process, move: MoveRecord) -> None:
+        """What the source's leader says to the target from now on arrives when the next leader is copying."""
+        target = self._leader(move.target)
+        if target is not None and target is not process:
+            pairs = [(process.number, target.number)]
+            self._scene.cluster.network.block(pairs)
+            self._held[move.move_id] = (process.number, pairs)
+            self._scene.later((2000,), partial(self._let_go, move.move_id))
+
+    def _go_on(self, process: Process, move_id: int, phase: str) -> None:
+        number, pairs = self._held[move_id]
+        if process.number == number:
+            move = process.node.steering.roster.topology.move(move_id)
+            if phase == Phase.FROZEN.value and move is not None:
+                self._source_hands_over(process, move, spared=pairs[0][1])
+        elif phase in (Phase.COPY.value, Phase.CATCH_UP.value) or (
+            phase == Phase.CLAIM.value and self._rng.random() < 0.2
+        ):
+            self._count(f"last_words_heard_{phase.replace(' ', '_')}")
+            self._let_go(move_id)
+
+    def _let_go(self, move_id: int) -> None:
+        if move_id in self._held:
+            self._scene.cluster.network.unblock(self._held.pop(move_id)[1])
 
     def _kill(self, process: Process | None) -> None:
         if process is None or not process.alive or process.fuse:
