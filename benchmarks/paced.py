@@ -8,6 +8,7 @@ long it took, in milliseconds, what errors came, and which keys do not hold the 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import sys
@@ -143,6 +144,7 @@ def keys_of(slots: set[int], count: int) -> list[bytes]:
 @click.option("--connections", default=25)
 def main(ports: str, slots: str, keys: int, size: int, rate: float, connections: int) -> None:
     """Write, and say how it went."""
+    gc.disable()  # its pauses are not the server's
     load = Load(keys_of(slots_of(read(slots)), keys), size)
     numbers = [int(port) for port in ports.split(",")]
     asyncio.run(load.run(numbers, connections, rate))

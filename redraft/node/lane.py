@@ -76,6 +76,7 @@ class Host(Protocol):
     def step_aside(self, group: Group) -> bool: ...
     def touch(self, lane: Lane) -> None: ...
     def hold(self, lane: Lane) -> None: ...
+    def tend(self, lane: Lane) -> None: ...
 
 
 class Lane:
@@ -414,8 +415,12 @@ class Lane:
         if applier.keyspace.digest_wanted:
             applier.keyspace.digest_wanted = False
             host.snapshots.digests.begin(replica)
-        more = applier.keyspace.tend()
-        return more or applier.applied_index < replica.raft.commit_index
+        host.tend(self)
+        return applier.applied_index < replica.raft.commit_index
+
+    def tend(self) -> bool:
+        """Do a bit of what the state's engine can do later; True if more is to do."""
+        return self.replica is not None and self.replica.applier.keyspace.tend()
 
     def dropped(self) -> None:
         """The group's replica here is gone: what it was to answer is asked elsewhere."""

@@ -96,6 +96,7 @@ class Node:
         self._applying: set[Lane] = set()
         self._asking: set[Lane] = set()
         self._reading: set[Lane] = set()
+        self._tending: set[Lane] = set()
         self.wall_offset_ms = 0.0
         self._pinged_ms = self._swept_ms = self._balanced_ms = 0.0
         self._leadership = Leadership(self)
@@ -184,6 +185,8 @@ class Node:
             self._busy = {lane for lane in self._busy if not lane.idle or lane.origin.owes_acknowledgement}
         for lane in list(self._busy):  # an answer may bring the next request, for another lane
             lane.tick(now)
+        if self._tending:  # a bit each tick: all at once would hold up who asks
+            self._tending = {lane for lane in self._tending if lane.tend()}
         if now - self._pinged_ms >= self.config.heartbeat_ms - TICK_MS / 2:
             self._pinged_ms = now
             self.ping(now)
@@ -328,6 +331,7 @@ class Node:
         assert group not in self.replicas
         for lanes in (
             self._touched, self._held, self._busy, self._applying, self._asking, self._reading,
+            self._tending,
         ):  # fmt: skip
             lanes.discard(lane)
         lane.close()
@@ -487,6 +491,10 @@ class Node:
         """Pump this lane again very soon: it gathers requests."""
         self._held.add(lane)
 
+    def tend(self, lane: Lane) -> None:
+        """Let the next tick do a bit of what this lane's state has left for later."""
+        self._tending.add(lane)
+
     def touch(self, lane: Lane) -> None:
         """Let the next flush pump this lane."""
         self._touched.add(lane)
@@ -506,7 +514,7 @@ class Node:
     @property
     def idle(self) -> bool:
         """Whether nothing is going on that needs to be looked after often."""
-        return self.drained and self._snapshots.idle and self.steering.moving.idle
+        return self.drained and not self._tending and self._snapshots.idle and self.steering.moving.idle
 
     @property
     def leaders_version(self) -> int:
