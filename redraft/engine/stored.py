@@ -564,6 +564,8 @@ class StoredCapture:
     def take(self, keys_max: int) -> list[Run]:
         """See `Captured.take`."""
         runs: list[Run] = []
+        keys: list[bytes] = []
+        records: list[bytes] = []
         left, bytes_left = keys_max, TAKEN_BYTES_MAX
         for key, value in self._items:
             epoch, slot, kind = _SLOT.unpack_from(key)
@@ -572,9 +574,10 @@ class StoredCapture:
                 (number,), cut = _ID.unpack_from(key, _PREFIX_BYTES), _PREFIX_BYTES + _ID.size
             if kind != b"e" and epoch == self._epochs[slot] and not (number and key[:cut] in self._junk):
                 if not runs or runs[-1].slot != slot or runs[-1].id != number:
-                    runs.append(Run(slot, [], [], number))
-                runs[-1].keys.append(key[cut:])
-                runs[-1].records.append(value)
+                    keys, records = [], []
+                    runs.append(Run(slot, keys, records, number))
+                keys.append(key[cut:])
+                records.append(value)
                 bytes_left -= len(value)
             left -= 1
             if not left or bytes_left < 0:

@@ -96,7 +96,7 @@ class Making:
         if not runs:
             self._release()
             return iter((self._encoder.end(),))
-        return (block for run in runs for block in self._encoder.run(*run))
+        return (block for run in runs for block in self._encoder.run(run))
 
 
 class Loading:

@@ -114,10 +114,9 @@ class Encoder:
             elif isinstance(item, Owned):
                 yield self._block(OWNERSHIP, item.state)
 
-    def run(
-        self, slot: int, keys: Sequence[bytes], records: Sequence[bytes], number: int = 0
-    ) -> Iterator[bytes]:
+    def run(self, run: Run) -> Iterator[bytes]:
         """Yield the blocks for some keys of a slot, or some members of a collection."""
+        keys, records = run.keys, run.records
         count = len(keys)
         begin = 0
         while begin < count:
@@ -125,7 +124,7 @@ class Encoder:
             while end < count and (end == begin or size + len(keys[end]) + len(records[end]) <= BLOCK_BYTES):
                 size += len(keys[end]) + len(records[end])
                 end += 1
-            yield self._keys_block(slot, keys[begin:end], records[begin:end], number)
+            yield self._keys_block(run.slot, keys[begin:end], records[begin:end], run.id)
             begin = end
 
     def session(self, state: SessionState) -> Iterator[bytes]:
@@ -217,7 +216,7 @@ class Decoder:
             if of_type == KEYS:
                 return self._run(payload)
             if of_type == MEMBERS:
-                return self._run(payload[_ID.size :])._replace(id=_ID.unpack_from(payload)[0])
+                return self._run(payload[_ID.size :], *_ID.unpack_from(payload))
             if of_type == SESSION:
                 return msgspec.msgpack.decode(payload, type=SessionState)
             if of_type == MODIFIED:
@@ -235,7 +234,7 @@ class Decoder:
             pass
         raise SnapshotDamagedError(f"there is no such block at offset {self.offset}")
 
-    def _run(self, payload: bytes) -> Run:
+    def _run(self, payload: bytes, number: int = 0) -> Run:
         slot, count = _KEYS.unpack_from(payload)
         start = _KEYS.size + 8 * count
         lengths = array("I", payload[_KEYS.size : start])
@@ -244,4 +243,4 @@ class Decoder:
             raise ValueError
         parts = [payload[low:high] for low, high in pairwise(edges)]
         self._keys += count
-        return Run(slot, parts[:count], parts[count:])
+        return Run(slot, parts[:count], parts[count:], number)

@@ -200,8 +200,9 @@ def test_engine_capture_is_of_its_moment_whatever_is_written_meanwhile(engine: E
         runs = captured.take(rng.choice((1, 10, 300)))
         if not runs:
             break
-        for slot, keys, records, of in runs:
-            found += (((slot, key, of), record) for key, record in zip(keys, records, strict=True))
+        for run in runs:
+            pairs = zip(run.keys, run.records, strict=True)
+            found += (((run.slot, key, run.id), record) for key, record in pairs)
         for number in range(rng.choice((0, 3, 200))):
             write(-number)
         if rng.random() < 0.3:

@@ -139,11 +139,11 @@ def captured(engine: StoredEngine, rng: random.Random) -> tuple[dict[tuple[int, 
     found = Model()
     capture = engine.capture()
     while runs := capture.take(rng.choice((1, 7, 1000))):
-        for slot, names, records, number in runs:
-            where = found.members.setdefault((slot, number), {}) if number else None
-            for name, record in zip(names, records, strict=True):
+        for run in runs:
+            where = found.members.setdefault((run.slot, run.id), {}) if run.id else None
+            for name, record in zip(run.keys, run.records, strict=True):
                 if where is None:
-                    found.keys[slot, name] = record
+                    found.keys[run.slot, name] = record
                 else:
                     where[name] = record
     engine.release()

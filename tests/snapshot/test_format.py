@@ -30,7 +30,7 @@ def encoded(runs: list[Run], sessions: list[SessionState]) -> bytes:
     for state in sessions:
         blocks += encoder.session(state)
     for run in runs:
-        blocks += encoder.run(*run)
+        blocks += encoder.run(run)
     return b"".join([*blocks, encoder.end()])
 
 

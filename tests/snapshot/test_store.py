@@ -64,7 +64,7 @@ def blocks(index: int, keys: int) -> tuple[Header, list[bytes]]:
     """A snapshot of group 1."""
     header, encoder = Header(1, index, 1, b"", 0, 0), Encoder()
     run = Run(7, [b"%d" % number for number in range(keys)], [b"v%d" % index] * keys)
-    return header, [encoder.header(header), *encoder.run(*run), encoder.end()]
+    return header, [encoder.header(header), *encoder.run(run), encoder.end()]
 
 
 def write(store: Store, worker: Worker, index: int, keys: int = 5) -> list[OSError | None]:
