@@ -60,8 +60,8 @@ class Capture:
     """Made by `HashEngine.capture`; one at a time.  What nobody needs any more is put into `garbage`."""
 
     __slots__ = (
-        "_before", "_collections", "_copies", "_cursor", "_disowned", "_dropped", "_epoch", "_garbage", "_ids",
-        "_keys", "_members", "_members_before", "_places", "_reading", "_slot", "_tables", "_unread",
+        "_before", "_collections", "_copies", "_cursor", "_disowned", "_dropped", "_epoch", "_garbage",
+        "_ids", "_keys", "_members", "_members_before", "_places", "_reading", "_slot", "_tables", "_unread",
         "_whole_keys_max", "pending",
     )  # fmt: skip
 
