@@ -13,7 +13,9 @@ Nothing of this is kept: every step may be repeated, and a leader that comes aft
 What decides is in the groups' logs (`redraft.commands.moving`).
 
 Always true: one import is under way at a time, and then nothing for twice as long, but for what is sent while
-the slots are frozen, and where writes keep ahead of the copy.  A mover ends with the term it was made in.
+the slots are frozen, and where writes keep ahead of the copy.  A mover ends with the term it was made in: it
+does nothing about what it hears later, for the log that answers may be the next leader's, with writes before
+the FREEZE that this node has not applied.
 """
 
 from __future__ import annotations
@@ -121,14 +123,21 @@ class Mover:
         self._frozen_ms = 0.0
 
     @property
-    def valid(self) -> bool:
-        """Whether this node still leads the source, in the same term."""
+    def goes_on(self) -> bool:
+        """Whether this node still leads the source, in the same term, and the move is still to be done."""
         node, replica = self._node, self.replica
         return (
-            node.replicas.get(self.move.source) is replica
+            not self._closed
+            and node.replicas.get(self.move.source) is replica
             and replica.proposes
             and replica.raft.term == self._term
         )
+
+    def _is_over(self) -> bool:
+        """Whether it must not go on: then never again, for it would not know what it has missed."""
+        if not self.goes_on:
+            self.close()
+        return self._closed
 
     def close(self) -> None:
         """Another leader will carry it on."""
@@ -145,7 +154,7 @@ class Mover:
 
     def tick(self, now_ms: float) -> None:
         """Take the next step if nothing is waited for."""
-        if self._asking or self._closed or now_ms < self._retry_ms:
+        if self._is_over() or self._asking or now_ms < self._retry_ms:
             return
         move, phase = self.move, self._phase
         if phase is Phase.ASK:
@@ -306,7 +315,7 @@ class Mover:
 
         def answered(reply: bytes) -> None:
             self._unanswered -= 1
-            if self._closed or attempt != self._attempt:
+            if self._is_over() or attempt != self._attempt:
                 return
             if reply != OK:
                 self._failed("IMPORT", reply)
@@ -331,7 +340,7 @@ class Mover:
 
         def answered(reply: bytes) -> None:
             self._asking = False
-            if self._closed:
+            if self._is_over():
                 return
             if reply.startswith((b"-", b"!")):
                 self._failed(what, reply)

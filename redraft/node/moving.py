@@ -63,7 +63,7 @@ class Moving:
     def _look(self) -> None:
         node, moves = self._node, {move.move_id: move for move in self._node.steering.roster.topology.moves}
         for move_id, mover in list(self._movers.items()):
-            if move_id not in moves or not mover.valid:
+            if move_id not in moves or not mover.goes_on:
                 mover.close()
                 del self._movers[move_id]
         for move in moves.values():
