@@ -57,6 +57,12 @@ def last_round_left_out() -> Iterator[None]:
         yield
 
 
+@mutation("a mover does nothing about what it hears after its term")
+def deposed_mover_goes_on() -> Iterator[None]:
+    with replaced(Mover, _is_over=lambda mover: mover._closed):
+        yield
+
+
 @mutation("only what the newest attempt has brought is accepted")
 def old_attempt_accepted() -> Iterator[None]:
     def accept(ctx: Context, number: int, args: list[bytes]) -> bytes:

@@ -51,6 +51,7 @@ class Cluster:
         self.trace = Trace(self.agenda, trace) if trace is not None else None
         self.network = Network(self.agenda, random.Random(self.rng.getrandbits(64)), self._watch)
         self.on_death: Callable[[Process], None] = lambda _process: None
+        self.on_tick: Callable[[Process], None] = lambda _process: None
         self.on_turn: Callable[[Process], None] = lambda _process: None
         self.lives = 0
         self.spot = 0
@@ -185,6 +186,10 @@ class Cluster:
         for here, there in ((one, other), (other, one)):
             here.node.steering.roster.met(there.card)
         return one.is_to_link(other.number) and other.is_to_link(one.number)
+
+    def ticked(self, process: Process) -> None:
+        """A process had a tick, and has sent nothing yet."""
+        self.on_tick(process)
 
     def turned(self, process: Process) -> None:
         """A process had a turn."""

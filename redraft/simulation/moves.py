@@ -35,13 +35,18 @@ class Moves:
         machines: MachineTrouble,
         rng: random.Random,
         keys: list[bytes],
+        write: Callable[[int, int], None],
     ) -> None:
-        """`keys` are those that clients use: their slots move more often than others."""
+        """`keys` are those that clients use: their slots move more often than others.
+
+        `write` lets clients write them at one node, and read at another what they have written.
+        """
         self.happened: dict[str, int] = {}
         self._scene = scene
         self._administration = administration
         self._machines = machines
         self._rng = rng
+        self._write = write
         self._busy_slots = sorted({key_slot(key) for key in keys})
         self._phases: dict[tuple[int, int], str] = {}
         """By machine and move: the step at the last look."""
@@ -106,11 +111,23 @@ class Moves:
                 elif self._rng.random() < self._aim:
                     self._hit(process, told["id"], told["phase"])
 
+    def ticked(self, process: Process) -> None:
+        """A process had a tick, and has sent nothing yet: who leads may be deposed before its FREEZE goes."""
+        moving, node = process.node.steering.moving, process.node
+        if not self._scene.active or moving.idle:
+            return
+        for move in node.steering.roster.topology.moves:
+            lane = node.lanes.get(move.source)
+            if lane is None or move.move_id in self._held:
+                continue
+            if any(b"FREEZE" in each.data for each in lane.origin.pending) and self._rng.random() < self._aim:
+                self._freeze_for_the_next(process, move)
+
     def _hit(self, process: Process, move_id: int, phase: str) -> None:
         move = process.node.steering.roster.topology.move(move_id)
         if move is None:
             return
-        kinds: list[Callable[[Process, MoveRecord], None]] = [
+        kinds: list[Callable[[Process, MoveRecord], object]] = [
             self._source_dies,
             self._target_dies,
             self._both_die,
@@ -130,7 +147,7 @@ class Moves:
             follower = self._rng.choice((self._source_dies, self._target_dies, self._both_die))
             self._scene.later((50, 200, 400), partial(self._again, follower, move))
 
-    def _again(self, kind: Callable[[Process, MoveRecord], None], move: MoveRecord) -> None:
+    def _again(self, kind: Callable[[Process, MoveRecord], object], move: MoveRecord) -> None:
         """Somebody else goes on with the move by now: that one is hit, too."""
         leader = self._leader(move.source)
         if leader is not None and self._scene.active:
@@ -164,14 +181,17 @@ class Moves:
         if self._scene.active and process.alive and not process.paused:
             self._machines.stop(process)
 
-    def _source_hands_over(self, process: Process, move: MoveRecord, spared: int = 0) -> None:
-        """To any voter but the one that is spared."""
+    def _source_hands_over(self, process: Process, move: MoveRecord, spared: int = 0) -> int:
+        """To any voter but the one that is spared; returns to whom, 0: there is none."""
         replica = process.node.replicas.get(move.source)
         if replica is not None and replica.proposes:
             apart = (process.number, spared)
             others = [each for each in replica.raft.configuration.voters if each not in apart]
             if others:
-                process.node.transfer(replica.group, self._rng.choice(others))
+                heir = self._rng.choice(others)
+                process.node.transfer(replica.group, heir)
+                return heir
+        return 0
 
     def _given_up(self, _process: Process, move: MoveRecord) -> None:
         self._administration.wish(CancelMove(move.move_id))
@@ -184,6 +204,13 @@ class Moves:
             self._scene.cluster.network.block(pairs)
             self._held[move.move_id] = (process.number, pairs)
             self._scene.later((2000,), partial(self._let_go, move.move_id))
+
+    def _freeze_for_the_next(self, process: Process, move: MoveRecord) -> None:
+        """The log of the next leader takes it in, behind what clients write there meanwhile."""
+        heir = self._source_hands_over(process, move)
+        if heir:
+            self._count("freeze_for_the_next")
+            self._write(heir, process.number)
 
     def _go_on(self, process: Process, move_id: int, phase: str) -> None:
         number, pairs = self._held[move_id]

@@ -100,7 +100,12 @@ class Run:
         if len(self.cluster.map.groups) < 2 or rng.random() < 0.3:
             return None
         keys = [key for of_group in self.clients.keys.values() for key in of_group.everything]
-        return Moves(scene, self.administration, machines, rng, keys)
+
+        def write(leader: int, deposed: int) -> None:
+            for group in self.clients.keys:
+                self.clients.challenge(group, leader, deposed)
+
+        return Moves(scene, self.administration, machines, rng, keys, write)
 
     def _died(self, process: Process) -> None:
         self.clients.died(process)

@@ -80,7 +80,7 @@ class Trouble:
         self._next(in_company=False)
         self._moves = moves(scene, machines)
         if self._moves is not None:
-            cluster.on_turn = self._moves.turned
+            cluster.on_tick, cluster.on_turn = self._moves.ticked, self._moves.turned
 
     def _next(self, *, in_company: bool) -> None:
         mean_us = COMPANY_US if in_company else self._mean_us
