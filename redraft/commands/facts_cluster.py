@@ -59,7 +59,7 @@ _CLUSTER = (
              summary="Refused: a node begins anew in an empty directory", complexity="O(N)",
              usage="[HARD|SOFT]"),
     _cluster("cluster|saveconfig", 2, _CHANGES, since="3.0.0",
-             summary="OK: the topology is on disk all the time"),
+             summary="Saves the topology as it is now; else changed slots wait a second"),
     _cluster("cluster|set-config-epoch", 3, _CHANGES, since="3.0.0",
              summary="Refused: the epoch is the topology's", usage="config-epoch"),
     _cluster("cluster|setslot", -4, _CHANGES, since="3.0.0", summary="Refused: groups own the slots",

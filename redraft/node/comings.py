@@ -43,10 +43,10 @@ class Comings:
     def learnt(self, topology: Topology) -> None:
         """A topology is about to be saved: mark what is gone with it."""
         node = self._node
-        for group in [number for number in node.lanes if number != TOPOLOGY_GROUP]:
-            if topology.group(group) is None:
-                log.info("group %d is gone", group)
-                node.hosting.bury(group)
+        known = {group.group_id for group in topology.groups} | {TOPOLOGY_GROUP}
+        for group in sorted(node.lanes.keys() - known):
+            log.info("group %d is gone", group)
+            node.hosting.bury(group)
 
     def follow(self) -> None:
         """The node has another map: let it have a lane for each group of it, and none for others."""

@@ -419,6 +419,7 @@ class Node:
         if not self.stopping:
             self.stopping = True
             self.ping(self.now_ms())  # tells the others to hand nothing back
+            self.steering.stop()
         return self._leadership.hand_over()
 
     def step_aside(self, group: Group) -> bool:
@@ -545,6 +546,10 @@ class Node:
     def moves(self) -> Sequence[MoveRecord]:
         """The moves of slots under way."""
         return self.steering.roster.topology.moves
+
+    def save_topology(self) -> None:
+        """Have all of the topology on disk that the node goes by; raises OSError."""
+        self.steering.save()
 
     def reconfigure(self, config: Config) -> None:
         """Put changed settings in force; only live ones may differ."""

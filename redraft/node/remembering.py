@@ -10,14 +10,17 @@ Always true: what is saved is a topology that was applied; but for slots and mov
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from redraft.control.slotmoves import GroupRecord
 from redraft.control.topology import Topology
 from redraft.node.standing import Memory
 
+log = logging.getLogger("redraft.node")
+
 SAVE_MS: Final = 1000.0
-"""So long after the last change a topology with other slots or moves is saved."""
+"""So long after the first change that is not saved a topology with other slots or moves is."""
 
 
 class Remembering:
@@ -34,13 +37,24 @@ class Remembering:
     def learnt(self, topology: Topology, now_ms: float) -> None:
         """The node is about to go by a topology; what it must not go by unsaved is saved."""
         if only_slots_moved(self._saved, topology):
-            self._unsaved, self._due_ms = topology, now_ms + SAVE_MS
+            if self._unsaved is None:
+                self._due_ms = now_ms + SAVE_MS
+            self._unsaved = topology
         else:
             self._save(topology)
 
-    def tick(self, now_ms: float, *, at_once: bool = False) -> None:
-        """Save what has waited long enough, or all that waits."""
-        if self._unsaved is not None and (at_once or now_ms >= self._due_ms):
+    def tick(self, now_ms: float, *, stopping: bool = False) -> None:
+        """Save what has waited long enough, or all that waits; on a full disk it waits on."""
+        if self._unsaved is not None and (stopping or now_ms >= self._due_ms):
+            try:
+                self.save()
+            except OSError as error:
+                log.warning("whose the slots are is not saved, and will be later: %s", error)
+                self._due_ms = now_ms + SAVE_MS
+
+    def save(self) -> None:
+        """Save what waits; raises OSError and leaves it waiting."""
+        if self._unsaved is not None:
             self._save(self._unsaved)
 
     def _save(self, topology: Topology) -> None:

@@ -124,6 +124,14 @@ class Steering:
             self._show(topology)
             self.changed()
 
+    def save(self) -> None:
+        """Save what of the topology waits to be saved; raises OSError, and then it waits on."""
+        self._remembering.save()
+
+    def stop(self) -> None:
+        """The node stops, and there may be no other tick."""
+        self._remembering.tick(self._node.now_ms(), stopping=True)
+
     def _tell(self, topology: Topology) -> None:
         """Let the others apply it now, not with the next tick: requests wait where slots change hands."""
         replica = self._node.replicas[TOPOLOGY_GROUP]
@@ -174,7 +182,7 @@ class Steering:
     def tick(self, now_ms: float) -> None:
         """Take the steps that are due: of groups that move often, of the others now and then."""
         self.moving.tick(now_ms)
-        self._remembering.tick(now_ms, at_once=self._node.stopping)
+        self._remembering.tick(now_ms)
         if now_ms - self._steered_ms < STEER_MS:
             return
         self._steered_ms = now_ms

@@ -131,6 +131,10 @@ class Node(Groups, Protocol):
         """The node that leads a group as far as is known here, 0 when none is."""
         ...
 
+    def save_topology(self) -> None:
+        """Have all of the topology on disk that the node goes by; raises OSError."""
+        ...
+
     def reconfigure(self, config: Config) -> None:
         """Put changed settings in force (CONFIG SET)."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from msgspec.structs import replace
 
@@ -35,25 +37,65 @@ def after(*commands: Command) -> Topology:
 
 
 def test_remembering_saves_slots_that_move_a_while_later() -> None:
-    """Each change puts it off; what is saved is the newest."""
+    """A while after the first change: later ones do not put it off, and what is saved is the newest."""
     memory = Memory()
     remembering = Remembering(memory, FIRST)
     moves = [MOVE, Moved(FIRST.next_move_id or 2), EndMove(FIRST.next_move_id or 2)]
     for number in range(1, 4):
         remembering.learnt(after(*moves[:number]), number * 10.0)
-    remembering.tick(30.0 + SAVE_MS - 1)
+    remembering.tick(10.0 + SAVE_MS - 1)
     assert memory.topology is None
-    remembering.tick(30.0 + SAVE_MS)
+    remembering.tick(10.0 + SAVE_MS)
     assert memory.topology == after(*moves)
     assert memory.topology.group(2) != FIRST.group(2), "the slots have moved"
 
 
-def test_remembering_saves_at_once_when_the_node_stops() -> None:
-    """A node that stops does not wait."""
+def test_remembering_waits_for_each_change_anew() -> None:
+    """What changes behind a save is saved a while after that change."""
     memory = Memory()
     remembering = Remembering(memory, FIRST)
     remembering.learnt(after(MOVE), 0.0)
-    remembering.tick(1.0, at_once=True)
+    remembering.tick(SAVE_MS)
+    memory.topology = None
+    moved = after(MOVE, Moved(FIRST.next_move_id or 2))
+    remembering.learnt(moved, 5 * SAVE_MS)
+    remembering.tick(6 * SAVE_MS - 1)
+    assert memory.topology is None
+    remembering.tick(6 * SAVE_MS)
+    assert memory.topology == moved
+
+
+def test_node_that_stops_saves_what_waits() -> None:
+    """Before it says that nothing is left to do, whether or not there is another tick."""
+    cluster = Cluster(groups=2)
+    cluster.elect()
+    cluster.run(2 * SAVE_MS)
+    cluster.change(1, MOVE)
+    saved = cluster.memories[1].topology
+    assert saved is None or not saved.moves, "it was to wait"
+    cluster.nodes[1].hand_over()
+    saved = cluster.memories[1].topology
+    assert saved is not None
+    assert saved.moves
+
+
+def test_remembering_tries_again_when_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node goes on: an older map costs a detour, a node that stops costs more."""
+    memory = Memory()
+    remembering = Remembering(memory, FIRST)
+    remembering.learnt(after(MOVE), 0.0)
+
+    def full(_topology: Topology) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(memory, "save_topology", full)
+        remembering.tick(SAVE_MS)
+        with pytest.raises(OSError, match="No space"):
+            remembering.save()
+    remembering.tick(2 * SAVE_MS - 1)
+    assert memory.topology is None
+    remembering.tick(2 * SAVE_MS)
     assert memory.topology == after(MOVE)
 
 

@@ -75,6 +75,7 @@ class FakeNode:
         self.overloaded = False
         self.clients: Clients = NoClients()
         self.publishing = Told()
+        self.disk_error: OSError | None = None
         self.moves: tuple[MoveRecord, ...] = ()
         self.held = False
         self.waiting: deque[Request] = deque()
@@ -143,6 +144,10 @@ class FakeNode:
 
     def leader_of(self, group: int) -> int:
         return self.led_by[group]
+
+    def save_topology(self) -> None:
+        if self.disk_error is not None:
+            raise self.disk_error
 
     def reconfigure(self, config: Config) -> None:
         self.config = config

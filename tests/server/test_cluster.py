@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import threading
@@ -163,7 +164,7 @@ def test_changes_by_redis_means_are_refused_with_ours(
 
 
 def test_what_is_so_already_is_said(site: Site) -> None:
-    """BUMPEPOCH and SAVECONFIG have nothing to do; ASKING, READONLY and READWRITE are accepted anywhere."""
+    """BUMPEPOCH and SAVECONFIG find nothing to do; ASKING, READONLY and READWRITE are accepted anywhere."""
     for port in site.front.ports:
         client = site.client(port)
         assert client.ask("CLUSTER", "BUMPEPOCH") == b"+STILL 1\r\n"
@@ -174,6 +175,14 @@ def test_what_is_so_already_is_said(site: Site) -> None:
             client.ask("CLUSTER", "MEET", "x")
             == b"-ERR wrong number of arguments for 'cluster|meet' command\r\n"
         )
+
+
+def test_saveconfig_says_why_it_could_not(site: Site) -> None:
+    """In Redis's words, with the reason."""
+    client = site.client()
+    site.node.disk_error = OSError(errno.ENOSPC, "No space left on device")
+    said = b"-ERR error saving the cluster node config: No space left on device\r\n"
+    assert client.ask("CLUSTER", "SAVECONFIG") == said
 
 
 def test_help_has_every_subcommand(site: Site) -> None:

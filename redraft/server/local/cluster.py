@@ -14,7 +14,7 @@ from redraft.accel.scan import key_slot
 from redraft.server.encode import Encoded, Status, Text, Value, encode, encode_request
 from redraft.server.local.clusterchange import REFUSED
 from redraft.server.local.migration import migration
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.pages import Overview, OverviewPage, ShardsPage, SlotsPage
 from redraft.server.shown import Shown, addresses, own, own_name, replica_id
 from redraft.server.survey import Content, Page, Render
@@ -167,8 +167,12 @@ def _bumpepoch(connection: Connection, _args: list[bytes]) -> Value:
     return Status(f"STILL {connection.front.node.cluster.epoch}")
 
 
-def _saveconfig(_connection: Connection, _args: list[bytes]) -> Value:
-    """The topology is on disk before it is shown."""
+def _saveconfig(connection: Connection, _args: list[bytes]) -> Value:
+    """All of the topology is on disk before the node goes by it, but for whose the slots are."""
+    try:
+        connection.front.node.save_topology()
+    except OSError as error:
+        raise ReplyError(f"ERR error saving the cluster node config: {error.strerror}") from None
     return Status("OK")
 
 
