@@ -124,17 +124,18 @@ class Again:
             if not self._send_elsewhere(refused):
                 self._wait(refused)
 
-    def look(self) -> None:
-        """To be called often while anything waits: asks again those whose time has come."""
+    def look(self) -> bool:
+        """To be called often while anything waits: asks again those whose time has come, if any; says so."""
         now = self._node.now_ms()
         if now < self._due_ms:
-            return
+            return False
         self._refused, before = [], self._refused
         for refused in before:
             if refused.due_ms > now:
                 self._wait(refused)
             else:
                 self._send(refused)
+        return True
 
     def _wait(self, refused: _Refused) -> None:
         self._due_ms = min(self._due_ms, refused.due_ms) if self._refused else refused.due_ms

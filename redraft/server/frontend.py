@@ -1,9 +1,9 @@
 """The front end: all client connections of a node, its three ports, and the limits they share.
 
 Owns: the listening sockets, the set of connections, the counters INFO shows, whose turn it is.
-Driven by the reactor: sockets call back, and `_flush` (registered before the node's own flush, so
-that what it takes up goes out in the same cycle) gives connections that have more their turn.  The
-node's ticker calls `tick`.
+Driven by the reactor: sockets call back, and `_flush` gives connections that have more their turn.  That is
+behind the node's own flush, so that replies and messages of this cycle go out in it; what is taken up then
+goes to the node in another cycle, which is asked for.  The node's ticker calls `tick`.
 
 Always true: what all clients' buffers hold together is counted in `bytes_waiting`, what groups have refused
 in `again`; while both together, or the node's backlog, are over their limit no client is read; what still
@@ -172,10 +172,11 @@ class FrontEnd:
     def _flush(self) -> None:
         self.now_ms = self.node.now_ms()
         self.paused = self.node.overloaded or self._over_total(self.again.bytes_waiting)
-        if self.again.waiting:
-            self.again.look()
+        if self.again.waiting and self.again.look():
+            self.reactor.wake()
         ready = self._ready
-        if not self.paused:
+        if ready and not self.paused:
+            self.reactor.wake()
             for _ in range(len(ready)):
                 connection = ready.popleft()
                 connection.queued = False

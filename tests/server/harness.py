@@ -114,8 +114,15 @@ class Site:
     def __init__(self, node: FakeNode | None = None, **settings: Any) -> None:
         self.node = node or FakeNode(**settings)
         self.reactor = Reactor()
+        self.reactor.add_flush(self._flush_node)
         self.front = FrontEnd(self.node, self.reactor)
         self.clients: list[Client] = []
+        self.prompt = False
+
+    def _flush_node(self) -> None:
+        """A held node carries out in each cycle what it was given before, if it is to."""
+        if self.prompt:
+            self.node.release()
 
     def cycle(self) -> None:
         """Do what is to do."""

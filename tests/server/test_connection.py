@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from redraft.accel.scan import key_slot
-from redraft.server.limits import READ_BYTES
+from redraft.server.limits import READ_BYTES, ROUNDS_PER_TURN
 from tests.server.harness import Client, Site, request
 
 GROUPS = {1: b"k13", 2: b"k1", 3: b"k0"}
@@ -281,3 +281,14 @@ def test_any_garbage_is_answered_or_refused_and_hurts_nobody_else(site: Site, se
     assert site.front.bytes_waiting == 0
     assert list(site.front.connections.values()) == [bystander.connection]
     assert bystander.ask("PING") == b"+PONG\r\n"
+
+
+@pytest.mark.parametrize("rounds", [0, 1, ROUNDS_PER_TURN, ROUNDS_PER_TURN + 1, 3 * ROUNDS_PER_TURN + 1])
+def test_what_is_taken_up_late_in_a_cycle_does_not_wait_for_a_tick(site: Site, rounds: int) -> None:
+    """Commands that take a turn each, and behind them one for a group: the node hears of it next cycle."""
+    site.node.held = site.prompt = True
+    client = site.client()
+    client.send(request("CONFIG", "GET", "maxmemory") * rounds + request("SET", "a", "1"))
+    for _ in range(rounds):
+        assert b"maxmemory" in client.reply()
+    client.expect(b"+OK\r\n")
