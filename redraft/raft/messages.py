@@ -79,7 +79,7 @@ class InstallSnapshot(NamedTuple):
     """
 
     term: int
-    index: int  # type: ignore[assignment]  # as in Entry
+    index: int  # type: ignore[assignment]  # hides the tuple's method
     snapshot_term: int
     size: int
     offset: int
@@ -93,7 +93,7 @@ class InstallSnapshotReply(NamedTuple):
     """
 
     term: int
-    index: int  # type: ignore[assignment]  # as in Entry
+    index: int  # type: ignore[assignment]  # hides the tuple's method
     snapshot_term: int
     offset: int
     done: bool

@@ -29,7 +29,8 @@ class _Pieces(Page[Encoded]):
 
     def __init__(self, proto: int) -> None:
         super().__init__(proto)
-        self._pieces: dict[int, _Piece] = {}
+        self.pieces: dict[int, _Piece] = {}
+        """What is kept of each group for the next time."""
         self._order: list[int] = []
         self._members: dict[int, Member] = {}
         self._changed: frozenset[int] = frozenset()
@@ -56,7 +57,7 @@ class _Pieces(Page[Encoded]):
 
     def take(self, sightings: Sequence[Sighting]) -> None:
         """See `Page.take`."""
-        pieces, changed = self._pieces, self._changed
+        pieces, changed = self.pieces, self._changed
         for sighting in sightings:
             group = sighting.group
             self._order.append(group.group_id)
@@ -69,8 +70,10 @@ class _Pieces(Page[Encoded]):
                 pieces[group.group_id] = self._piece(sighting)
 
     def finish(self) -> Encoded:
-        """See `Page.finish`."""
-        made = [self._pieces[number] for number in self._order]
+        """See `Page.finish`; pieces of groups that are gone are let go."""
+        if len(self.pieces) > len(self._order):
+            self.pieces = {number: self.pieces[number] for number in self._order}
+        made = [self.pieces[number] for number in self._order]
         return Encoded(
             b"".join([b"*%d\r\n" % sum([piece.elements for piece in made]), *[p.data for p in made]])
         )

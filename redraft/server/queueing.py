@@ -22,14 +22,14 @@ from redraft.server import transaction as held
 from redraft.server import words
 from redraft.server.encode import encode, encode_request
 from redraft.server.local import HANDLERS
-from redraft.server.local.outcome import Outcome
 from redraft.server.local.session import agreed, hello
+from redraft.server.outcome import Outcome
 from redraft.server.port import Wanted
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:
     from redraft.server.connection import Connection
-    from redraft.server.local.outcome import Handler
+    from redraft.server.outcome import Handler
     from redraft.server.port import Port
     from redraft.server.rounds import Round
     from redraft.server.transaction import Queued, Transaction, Watch

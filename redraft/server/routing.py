@@ -21,7 +21,7 @@ from redraft.server.shares import DIVISIBLE, shares_by_key
 
 if TYPE_CHECKING:
     from redraft.server.connection import Connection
-    from redraft.server.local.outcome import Handler
+    from redraft.server.outcome import Handler
     from redraft.server.port import Port
 
 _STRIDE = 6

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Typ
 
 from redraft.server.encode import Encoded, Value, encode
 from redraft.server.leaders import acting
-from redraft.server.local.outcome import Outcome
+from redraft.server.outcome import Outcome
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:

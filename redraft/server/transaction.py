@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redraft.server.connection import Connection
-    from redraft.server.local.outcome import Handler
+    from redraft.server.outcome import Handler
 
 WATCH_COST = 64
 """Bytes that a watched key counts for besides its own."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redraft.wal.group import GroupLog
 
 ENTRY_OVERHEAD_BYTES = 200
-"""What an entry costs in memory beside its data: the tuple, its numbers, the bytes object's header."""
+"""What an entry costs in memory beside its data: the struct, its numbers, the bytes object's header."""
 
 
 APPENDS_MAX = 1 << 15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,33 @@ def test_files_say_what_they_are(path: Path) -> None:
     )
     assert path.stem not in VAGUE_NAMES
     assert text.count("\n") <= LINES_MAX
+
+
+def imported_first(path: Path, modules: set[str]) -> set[str]:
+    """What must have been imported before a file is: what it imports at its top, with its packages."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    for name in list(found):
+        parts = name.split(".")
+        found |= {".".join(parts[:count]) for count in range(1, len(parts))}
+    return found & modules
+
+
+def test_modules_can_be_imported_in_any_order() -> None:
+    """No circle of imports; that a package imports its own modules, which need the package, is none."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in FILES
+    }
+    graph = {
+        name: {each for each in imported_first(path, set(names)) if not f"{name}.".startswith(f"{each}.")}
+        for name, path in names.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_extension_is_imported_in_one_place() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from redraft.server import survey
-from redraft.server.pages import SlotsPage
+from redraft.server.pages import ShardsPage, SlotsPage
 from redraft.topology.cluster_map import ClusterMap, Group, Member, first_map
 from tests.server.fakenode import FakeNode
 from tests.server.harness import Site, request
@@ -179,3 +179,16 @@ def test_clients_that_go_while_they_wait_are_no_trouble(large: Site) -> None:
     assert staying.ask("CLUSTER", "REPLICAS", "nobody") == b"-ERR Unknown node nobody\r\n"
     large.node.led_by[1] = 0
     assert staying.ask("CLUSTER", "REPLICAS", "nobody") == b"-ERR Unknown node nobody\r\n"
+
+
+@pytest.mark.parametrize("kind", [SlotsPage, ShardsPage])
+def test_groups_that_are_gone_leave_nothing(kind: type[SlotsPage | ShardsPage], large: Site) -> None:
+    """Groups come and go for as long as a node lives."""
+    client, word = large.client(), kind.__name__.removesuffix("Page")
+    before = client.ask("CLUSTER", word)
+    page = large.front.survey._page(kind, 2)
+    assert isinstance(page, kind)
+    assert len(page.pieces) == MANY
+    show(large.node, dataclasses.replace(large.node.map, epoch=2, groups=large.node.map.groups[:7]))
+    assert client.ask("CLUSTER", word) != before
+    assert sorted(page.pieces) == [group.group_id for group in large.node.map.groups]

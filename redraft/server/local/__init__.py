@@ -15,7 +15,7 @@ from redraft.server.local import (
     transaction,
 )
 from redraft.server.local.containers import container
-from redraft.server.local.outcome import Handler
+from redraft.server.outcome import Handler
 
 HANDLERS: dict[bytes, Handler] = {
     **session.HANDLERS,

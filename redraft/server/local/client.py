@@ -9,7 +9,7 @@ from redraft.commands.table import COMMANDS
 from redraft.server.channels import Book
 from redraft.server.connection_modes import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP
 from redraft.server.encode import OK, Text, Value
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.subscriptions import names
 from redraft.server.words import ReplyError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from redraft.server.local.outcome import Handler
+from redraft.server.outcome import Handler
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from redraft.commands.glob import compiled
 from redraft.commands.keyspec import BehindSpec, CountedSpec, KeySpec, RangeSpec
 from redraft.commands.table import BY_NAME, COMMANDS, Command
 from redraft.server.encode import Members, Status, Value
-from redraft.server.local.outcome import Handler
 from redraft.server.local.usage import arguments_of
+from redraft.server.outcome import Handler
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:

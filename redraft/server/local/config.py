@@ -13,7 +13,7 @@ from redraft.base.errors import ConfigError
 from redraft.base.setting import SIZE
 from redraft.commands.glob import compiled
 from redraft.server.encode import OK, Value
-from redraft.server.local.outcome import Handler
+from redraft.server.outcome import Handler
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from redraft.commands.table import BY_NAME, Command
 from redraft.server import words
 from redraft.server.encode import Status, Value
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:

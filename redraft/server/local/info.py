@@ -19,7 +19,7 @@ from redraft import __version__
 from redraft.server.channels import Book
 from redraft.server.encode import Text, Value
 from redraft.server.identity import REDIS_VERSION
-from redraft.server.local.outcome import Handler
+from redraft.server.outcome import Handler
 
 if TYPE_CHECKING:
     from redraft.server.connection import Connection

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from redraft.commands.whole import format_cursor, parse_cursor
 from redraft.server import words
 from redraft.server.encode import Value, encode, encode_request
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.shares import Share, for_slots, joint_reply
 from redraft.server.words import ReplyError
 from redraft.topology.slots import SLOTS

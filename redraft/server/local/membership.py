@@ -14,7 +14,7 @@ from redraft.control.groups import CreateGroup, DropGroup, MergeGroups, SplitGro
 from redraft.control.slotmoves import CancelMove, MoveSlots, Ranges, read
 from redraft.control.topology import TOPOLOGY_GROUP, Command, Drain, Place, Remove
 from redraft.server.encode import Value
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.words import ReplyError
 from redraft.topology.slots import SLOTS
 

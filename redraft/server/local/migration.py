@@ -13,8 +13,8 @@ from redraft.control.applier import encode_request
 from redraft.control.slotmoves import CancelMove, MoveRecord, MoveSlots, Ranges, slots_of
 from redraft.control.topology import TOPOLOGY_GROUP, Refused
 from redraft.server.encode import Value, encode
-from redraft.server.local.outcome import Outcome
 from redraft.server.migrations import Migration
+from redraft.server.outcome import Outcome
 from redraft.server.words import ReplyError
 from redraft.topology.slots import SLOTS, ranges_of
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from redraft.server import subscriptions
 from redraft.server.channels import Book
 from redraft.server.encode import Value
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.words import ReplyError
 from redraft.transport.messages import Published
 

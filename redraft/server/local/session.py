@@ -9,7 +9,7 @@ from redraft.server import subscriptions
 from redraft.server.encode import OK, Status, Text, Value
 from redraft.server.identity import REDIS_VERSION
 from redraft.server.local.client import check_name
-from redraft.server.local.outcome import Handler
+from redraft.server.outcome import Handler
 from redraft.server.words import ReplyError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from redraft.accel.scan import SEVERAL, key_slot
 from redraft.base.limits import TRANSACTION_BYTES_MAX
 from redraft.server import transaction, words
 from redraft.server.encode import OK, Value, encode, encode_request
-from redraft.server.local.outcome import Handler, Outcome
+from redraft.server.outcome import Handler, Outcome
 from redraft.server.port import Wanted
 from redraft.server.rounds import Gather
 from redraft.server.words import ReplyError
