@@ -156,7 +156,7 @@ def execute_stored(
                     reply(ONE)
                     span += 4
                     continue
-            if dirty or keys:
+            if used or dirty or keys:
                 keyspace.grew(keys, used)
                 active.bytes += dirty
                 keys = used = dirty = 0

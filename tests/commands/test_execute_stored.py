@@ -175,3 +175,21 @@ def test_loop_for_engines_on_disk_tells_how_much_was_written(kind: str, tmp_path
         engine.close()
     assert grown[0] == grown[1]
     assert grown[0][-1] == 2 * ENTRY_BYTES + len(b"ab$1\r\n1\r\n:1\r\n")
+
+
+@pytest.mark.parametrize("kind", kinds.STORES)
+def test_loop_for_engines_on_disk_tells_of_bytes_alone_before_a_handler_counts(
+    kind: str, tmp_path: Path
+) -> None:
+    """As many keys as before, as much written as deleted, but a shorter name; FLUSHALL goes by the counts."""
+    engine = StoredEngine(kinds.opener(kind)(tmp_path / "store"))
+    ctx = Context(Keyspace(engine, range(SLOTS)))
+    for lines in (
+        [b"SET longer value", b"SET b value", b"DEL b"],
+        [b"DEL longer", b"SET b value", b"FLUSHALL"],
+    ):
+        ctx.begin(now_ms=NOW_MS, write=True)
+        execute_batch(ctx, b"".join(encode(line.split()) for line in lines), [(len(lines), 2)])
+        check_counts(ctx.keyspace)
+    assert ctx.keyspace.data_bytes == 0
+    engine.close()
