@@ -103,8 +103,9 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     """What CI installs and tests with is what a newcomer is told to type."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert "$ python -m pip install '.[test]' && pytest\n" in readme
-    assert "pytest" in script
+    tests = ['pytest -n auto -m "not live"', "pytest -m live"]
+    assert f"$ python -m pip install '.[test]' && {' && '.join(tests)}\n" in readme
+    assert [line for line in script if line.startswith("pytest")] == tests
     assert "python -m pip install '.[test]'" in script
 
 
@@ -139,5 +140,5 @@ def test_readme_begins_with_the_two_commands() -> None:
     typed = re.findall(r"^\$ (.*)$", readme, re.MULTILINE)
     assert typed[:2] == [
         "python -m pip install . && redraft local",
-        "python -m pip install '.[test]' && pytest",
+        "python -m pip install '.[test]' && pytest -n auto -m \"not live\" && pytest -m live",
     ]
