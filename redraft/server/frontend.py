@@ -222,11 +222,12 @@ class FrontEnd:
 
     def map_changed(self) -> None:
         """The node has another map of slots: go by it from now on."""
-        self._refresh()
+        self.refresh()
         self.again.map_changed()
         self.migrations.look()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Go by what the node knows now of groups and who leads them; does nothing if that is as before."""
         if self.leaders.refresh():
             for port in self.ports:
                 port.refresh()
@@ -278,7 +279,7 @@ class FrontEnd:
         now = self.now_ms = self.node.now_ms()
         if now - self._refreshed_ms >= LEADERS_MS:
             self._refreshed_ms = now
-            self._refresh()
+            self.refresh()
         if self._ready or self.again.waiting:
             self.reactor.wake()
         if now - self._cron_ms >= CRON_MS:

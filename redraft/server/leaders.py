@@ -1,7 +1,7 @@
 """Who leads what, as this node's clients are told.
 
 Who leads one group is asked of the node each time; what is made of all groups (`led`, `followed`) is
-refreshed now and then.
+refreshed now and then, and before what goes by it as a whole.
 
 A group's last known leader stays its leader here, so that a cluster client's map has no holes.  While it
 does not answer and enough others do to elect a new one, clients are shown one of those in its stead, and a

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def _scope(connection: Connection, *, write: bool) -> Sequence[int]:
-    """The groups that this node may ask for its port."""
+    """The groups that this node may ask for its port, as of now: clients sum up what several nodes say."""
+    connection.front.refresh()
     if write and connection.port.role != "master":
         raise ReplyError(words.READ_ONLY[1:-2])
     return list(connection.port.scope())
@@ -89,8 +90,8 @@ def randomkey(connection: Connection, args: list[bytes]) -> Outcome | None:
 
 def scan(connection: Connection, args: list[bytes]) -> Value | Outcome:
     """SCAN goes through the slots in order; each call is answered by the owner of the cursor's slot."""
+    scope = frozenset(_scope(connection, write=False))
     owners = connection.port.slot_map
-    scope = frozenset(connection.port.scope())
     slot, _position = parse_cursor(args[1])
     served = _next_served(owners, scope, slot)
     if served == SLOTS:
