@@ -28,7 +28,8 @@ from tests.cluster.harness import ROOT, connect
 
 MOVING, STAYING = "0-4095", "4096-8191"
 """Of the first group of two."""
-BEFORE_S = 8.0
+BEFORE_S = 40.0
+"""Long enough for the nodes to make a snapshot, as they do every so often, also while slots move."""
 LATE_S = 300.0
 
 
