@@ -12,15 +12,16 @@
 Nothing of this is kept: every step may be repeated, and a leader that comes after this one begins at `ask`.
 What decides is in the groups' logs (`redraft.commands.moving`).
 
-Always true: one import is under way at a time, and then nothing for twice as long, but for what is sent while
-the slots are frozen, and where writes keep ahead of the copy.  A mover ends with the term it was made in: it
-does nothing about what it hears later, for the log that answers may be the next leader's, with writes before
-the FREEZE that this node has not applied.
+Always true: one import is under way at a time, and then nothing for two to four times as long, but for what
+is sent while the slots are frozen, and where writes keep ahead of the copy.  A mover ends with the term it
+was made in: it does nothing about what it hears later, for the log that answers may be the next leader's,
+with writes before the FREEZE that this node has not applied.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 256 * 1024
 """Of one import: it stands in the target's log between the clients' requests."""
-SLICE_KEYS: Final = 500
-"""Keys or members of one import: read and applied in about a millisecond."""
+SLICE_KEYS: Final = 250
+"""Keys or members of one import: read and applied in about half a millisecond."""
 KEY_COST_BYTES: Final = 512
 """What a key or member costs of the rate besides its bytes: with 32 MB/s, some 60,000 of them in a second."""
 LAST_OPERATIONS: Final = 500
@@ -53,6 +54,8 @@ PATIENCE_MS: Final = 1000.0
 """How long writes may keep ahead of the copy before twice as many are sent while the slots are frozen."""
 RESTS: Final = 2.0
 """So many times as long as an import took nothing is sent: a busy target is given less to do."""
+BUSY_MAX: Final = 2.0
+"""Up to so many times as long, where imports take longer than the fastest one did: the machines are busy."""
 HURRIES_MAX: Final = 16.0
 """So many imports more than one are under way at most, while writes keep ahead of the copy."""
 RETRY_MS: Final = 200.0
@@ -98,9 +101,9 @@ class Mover:
 
     __slots__ = (
         "_accepted", "_asking", "_attempt", "_began_ms", "_came", "_clock_ms", "_closed", "_copied",
-        "_copied_ms", "_frozen_ms", "_let_go", "_next_ms", "_node", "_numbers", "_phase", "_retry_ms",
-        "_sent_bytes", "_sent_pieces", "_slots", "_term", "_to_do", "_tracker", "_unanswered", "_walker",
-        "_words", "move", "replica",
+        "_copied_ms", "_fastest_ms", "_frozen_ms", "_let_go", "_next_ms", "_node", "_numbers", "_phase",
+        "_retry_ms", "_sent_bytes", "_sent_pieces", "_slots", "_term", "_to_do", "_tracker", "_unanswered",
+        "_walker", "_words", "move", "replica",
     )  # fmt: skip
 
     def __init__(self, node: Node, move: MoveRecord, replica: Replica) -> None:
@@ -121,6 +124,7 @@ class Mover:
         self._came: Status | None = None
         self._began_ms = self._copied_ms = node.now_ms()
         self._frozen_ms = 0.0
+        self._fastest_ms = math.inf
 
     @property
     def goes_on(self) -> bool:
@@ -322,13 +326,19 @@ class Mover:
                 return
             self._sent_bytes += len(blob)
             now_ms = self._node.now_ms()
-            self._next_ms = now_ms + RESTS * (now_ms - sent_ms) / (1 + self.hurries)
+            if operations:
+                self._rest(now_ms, now_ms - sent_ms)
             then()
 
         self._unanswered += 1
         words = (b"IMPORT", b"%d" % self.move.move_id, self._words, b"%d" % attempt, b"%d" % self._numbers)
         self._node.submit(Step(self.move.target, [*words, blob], answered))
         return len(blob)
+
+    def _rest(self, now_ms: float, took_ms: float) -> None:
+        self._fastest_ms = min(max(0.1, took_ms), self._fastest_ms)
+        busy = min(took_ms / self._fastest_ms, BUSY_MAX)
+        self._next_ms = now_ms + RESTS * busy * took_ms / (1 + self.hurries)
 
     # ---- asking ----
 
