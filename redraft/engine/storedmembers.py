@@ -1,7 +1,8 @@
 """The members of one collection on an engine on disk (`redraft.engine.stored`).
 
 A `StoredMembers` may be kept for as long as the engine lives: it looks for its places in the overlays anew
-when the engine's `turn` says that those have changed.
+when the engine's `turn` says that those have changed.  There may be several of one collection, and all see
+what is written by any.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class StoredMembers:
         """See `Members.get_many`."""
         if self._turn != self._engine.turn:
             self._bind()
+        self._see_others()
         if self._frozen is None and not self._written:
             values = list(map(self._cached.get, names, repeat(MISSING)))
         else:
@@ -153,10 +155,8 @@ class StoredMembers:
     def _fetch(self, name: bytes) -> bytes | None:
         """Return what the lower layers have, and remember what the store says."""
         engine = self._engine
-        if not self._written and (written := engine.active.maps.get(self._prefix)) is not None:
-            self._written = written.values  # by another object of the same collection
-            if name in self._written:
-                return self._written[name]
+        if self._see_others() and name in self._written:
+            return self._written[name]
         value = self._known_below(name)
         if value is MISSING:
             value = engine.read(self._prefix + name)
@@ -168,13 +168,17 @@ class StoredMembers:
 
     def _below(self, name: bytes) -> bytes | None:
         """Return the same; the name is to be written, so it need not be remembered."""
-        engine = self._engine
-        if not self._written and (written := engine.active.maps.get(self._prefix)) is not None:
-            self._written = written.values
-            if name in self._written:
-                return self._written[name]
+        if self._see_others() and name in self._written:
+            return self._written[name]
         value = self._known_below(name)
-        return value if value is not MISSING else engine.read(self._prefix + name)
+        return value if value is not MISSING else self._engine.read(self._prefix + name)
+
+    def _see_others(self) -> bool:
+        """Whether another object of the collection has begun to write: this one goes by that from now on."""
+        if self._written or (written := self._engine.active.maps.get(self._prefix)) is None:
+            return False
+        self._written = written.values
+        return True
 
     def _known_below(self, name: bytes) -> bytes | None:
         """Return the value if it is in memory, else MISSING."""

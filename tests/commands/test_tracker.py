@@ -11,7 +11,7 @@ from redraft.accel.scan import key_slot
 from redraft.commands.staging import Operation
 from redraft.commands.tracker import NAMES_AT_ONCE, Tracker
 from redraft.commands.walker import AHEAD_MAX, Walker
-from redraft.engine import kinds
+from redraft.engine import kinds, stored
 from redraft.engine.hash import HashEngine
 from redraft.engine.interface import Engine
 from redraft.engine.members import MemoryMembers
@@ -294,3 +294,25 @@ def test_collection_in_the_place_of_another_is_not_taken_for_it(group: Group) ->
         group.ask("DEL {a}set")
         engine = group.keyspace.engine
         assert not isinstance(engine, HashEngine) or not engine.collections[A]
+
+
+def test_member_that_is_written_after_the_visit_is_sent_as_it_is(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the engine has made room since a client opened the collection."""
+    monkeypatch.setattr(stored, "COLLECTIONS_KEPT", 4)
+    names = [b"{a}%d" % number for number in range(20)]
+    group.entry([[b"HSET", name, b"f", b"old"] for name in names])
+    settle(group)
+    assert group.read([[b"HGET", name, b"f"] for name in names]) == [b"$3\r\nold\r\n"] * 20
+    tracker, walker = begin(group, A)
+    steps(walker, 5, 10_000)
+    group.entry([[b"HSET", name, b"f", b"new"] for name in names])
+    values = []
+    while tracker.left:
+        for operation in tracker.take(100, 10_000):
+            if operation[0] == "m":
+                values += operation[4]
+    assert len(values) == 20
+    assert set(values) == {values[0]}
+    assert b"new" in values[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redraft.commands.keyspace import Keyspace
-from redraft.engine import kinds
+from redraft.engine import kinds, stored
 from redraft.engine.hash import HashEngine
 from redraft.engine.overlay import SLOT_BYTES
 from redraft.engine.record import Head, collection_body, expiring, string_body
@@ -294,6 +294,36 @@ def test_stored_engine_emptied_slot_by_slot_looks_at_nothing_and_writes_nothing_
     assert not looked
     settled(engine)
     assert all(key.startswith(JUNK) for key in rows(engine))
+    engine.close()
+
+
+@pytest.mark.parametrize("first", ["get", "get_many", "put", "delete"])
+def test_objects_of_one_collection_all_see_what_any_of_them_writes(
+    opened: OpenStore, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """One was kept by a caller while the engine made room for others, and nothing was written to it since."""
+    monkeypatch.setattr(stored, "COLLECTIONS_KEPT", 2)
+    engine = StoredEngine(opened())
+    engine.members(1, 7).put(b"n", b"old")
+    settled(engine)
+    kept = engine.members(1, 7)
+    assert kept.get(b"n") == b"old"
+    for number in range(8, 12):
+        engine.members(1, number)
+    other = engine.members(1, 7)
+    assert other is not kept
+    assert other.get_many([b"n"]) == [b"old"]
+    kept.put(b"n", b"new")
+    if first == "get":
+        assert other.get(b"n") == b"new"
+    elif first == "get_many":
+        assert other.get_many([b"m", b"n"]) == [None, b"new"]
+    elif first == "put":
+        assert other.put(b"n", b"newer") == b"new"
+        assert kept.get_many([b"n"]) == [b"newer"]
+    else:
+        assert other.delete(b"n") == b"new"
+        assert kept.get_many([b"n"]) == [None]
     engine.close()
 
 
