@@ -3,7 +3,8 @@
 Its value at an election, plus monotonic time since, slewed slowly towards the median of a quorum's
 wall clocks.  Always true: it never runs back, not over a change of leader either (it starts at the
 last entry's clock or later), and one wall clock that steps cannot make it jump.  Taking the maximum
-of a wall clock would freeze time after a step forward; that is why it is slewed.
+of a wall clock would freeze time after a step forward; that is why it is slewed.  Where slots come
+from a group whose clock is ahead it goes on from that one's time: it must not stand until it is there.
 """
 
 from __future__ import annotations
@@ -30,3 +31,7 @@ class GroupClock:
             bound = elapsed * SLEW
             self._value += elapsed + max(-bound, min(bound, off))
         return int(self._value)
+
+    def rise(self, entry_ms: int) -> None:
+        """An entry was later than this clock: what came with slots of another group was seen at that time."""
+        self._value = max(self._value, float(entry_ms))

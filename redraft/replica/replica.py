@@ -120,4 +120,7 @@ class Replica:
 
     def apply(self, bytes_max: int) -> list[Answer]:
         """Apply one slice of what is committed."""
-        return self.applier.apply_slice(self.raft.commit_index, bytes_max)
+        answers = self.applier.apply_slice(self.raft.commit_index, bytes_max)
+        if self.clock is not None:
+            self.clock.rise(self.applier.clock_ms)
+        return answers

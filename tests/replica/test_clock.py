@@ -25,6 +25,14 @@ def test_clock_does_not_jump_when_the_median_does() -> None:
     assert clock.read(3_600_000.0, 1000.0) == 1000 * (1 + SLEW)
 
 
+def test_clock_goes_on_from_an_entry_that_was_later() -> None:
+    """Of a group whose clock was ahead: at its time, and then slewed like any clock that is off."""
+    clock = GroupClock(0, 0.0, 0.0)
+    clock.rise(600_000)
+    clock.rise(500_000)
+    assert clock.read(1000.0, 1000.0) == 600_000 + 1000 * (1 - SLEW)
+
+
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(-1e9, 1e12)), max_size=50))
 def test_clock_never_runs_back(steps: list[tuple[float, float]]) -> None:
     """Whatever the wall clocks do."""
