@@ -1,6 +1,6 @@
 """Which slots a request is about: those of its keys, and those that it names.
 
-    EXEC segments ...        of all commands in it, and of the keys that are watched
+    EXEC segments ...        of all commands in it, and of the keys that are watched; all if FLUSHALL is in it
     SCAN cursor              the cursor's slot
     CLUSTER ...INSLOT slot   that slot
     REDRAFT SLOTS ranges     those
@@ -59,6 +59,8 @@ def slots_of_all(requests: bytes) -> set[int]:
         following = at + 2 * argc
         if slot >= 0:
             found.add(slot)
+        elif number >= 0 and COMMANDS[number & (LOOSE - 1)].whole:
+            found.update(range(SLOTS))  # without REDRAFT SLOTS around it, it is about all of them
         else:
             words = [requests[spans[i] : spans[i + 1]] for i in range(at, following, 2)]
             found.update(slots_of(number, slot, words))

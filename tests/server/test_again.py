@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from itertools import cycle
 
@@ -464,3 +465,30 @@ def test_keys_in_a_slot_are_asked_of_its_new_owner(moving: MovingSite) -> None:
     client.send(request("CLUSTER", "COUNTKEYSINSLOT", str(slot_of(key))))
     moving.node.show()
     client.expect(b":1\r\n")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["map", "group"])
+@pytest.mark.parametrize("name", ["FLUSHALL", "DBSIZE"])
+def test_whole_keyspace_in_a_transaction_means_all_of_it(moving: MovingSite, name: str, known: bool) -> None:
+    """It was queued while there was one group: EXEC does not answer for a part, whoever notices it first."""
+    node = moving.node
+    all_groups = node.map.groups
+    node.hand_over([slot for slot, owner in enumerate(node.owners) if owner != 1], 1)
+    node.map = dataclasses.replace(node.map, groups=all_groups[:1])
+    node.show()
+    client, other = moving.client(), moving.client()
+    key = moving.key(1)
+    assert other.ask("SET", key, "v") == b"+OK\r\n"
+    start_transaction(client, ("SET", key, "w"), (name,))
+    node.hand_over([slot_of(key) ^ 1], 2)
+    if known:
+        node.map = dataclasses.replace(node.map, groups=all_groups)
+        node.show()
+    client.send(request("EXEC"))
+    if not known:
+        moving.tick(2 * AGAIN_MS)
+        node.map = dataclasses.replace(node.map, groups=all_groups)
+        node.show()
+    client.expect(words.CROSSSLOT)
+    assert other.ask("GET", key) == b"$1\r\nv\r\n"
+    assert not executed(moving, name)
