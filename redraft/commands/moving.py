@@ -14,6 +14,9 @@ In the log of the group that gets them (the target):
     REDRAFT MOVE REFUSE move -> ACCEPTED | REFUSED
     REDRAFT MOVE FORGET move -> OK                                    nobody asks about the move any more
 
+In either's:
+
+    REDRAFT MOVE OVER move -> OK                            all moves below are over, as the topology knows
     REDRAFT MOVE STATUS move -> what this group knows of it, as msgpack (a read)
 
 A command that comes twice does nothing the second time and is answered alike.  What does not fit is answered
@@ -148,7 +151,7 @@ def _unfreeze(ctx: Context, number: int, _args: list[bytes]) -> bytes:
 def _import(ctx: Context, number: int, args: list[bytes]) -> bytes:
     slots, attempt, count = list(parse_slots(args[0])), int(args[1]), int(args[2])
     operations = decode_operations(args[3], slots)
-    if ctx.deny_oom:
+    if ctx.deny_oom and operations:  # one without keys makes room
         raise CommandError(OVER_MEMORY)
     keyspace = ctx.keyspace
     ownership = _ownership(keyspace)
@@ -223,6 +226,15 @@ def _forget(ctx: Context, number: int, _args: list[bytes]) -> bytes:
     return OK
 
 
+def _over(ctx: Context, below: int, _args: list[bytes]) -> bytes:
+    ownership = _ownership(ctx.keyspace)
+    if below > min((*ownership.incoming, *ownership.outgoing, *ownership.decided), default=below):
+        raise CommandError(GAP)
+    ownership.close_below(below)
+    ctx.keyspace.own(ownership)
+    return OK
+
+
 def _status(ctx: Context, number: int, _args: list[bytes]) -> bytes:
     return bulk(msgspec.msgpack.encode(status(ctx.keyspace, number)))
 
@@ -259,6 +271,7 @@ _SUBCOMMANDS: Final[dict[bytes, tuple[int, int, Callable[[Context, int, list[byt
     b"ACCEPT": (7, 7, _accept),
     b"REFUSE": (4, 4, _refuse),
     b"FORGET": (4, 4, _forget),
+    b"OVER": (4, 4, _over),
     b"STATUS": (4, 4, _status),
 }
 """By name: how many words there are at least and at most, and who carries it out."""

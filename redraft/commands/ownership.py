@@ -24,9 +24,6 @@ import msgspec
 
 from redraft.topology.slots import SLOTS, format_ranges, parse_ranges, ranges_of
 
-CLOSED_KEPT: Final = 1000
-"""Closed moves that are remembered one by one; one that is older than all of them counts as closed, too."""
-
 _ALL: Final = frozenset(range(SLOTS))
 
 Ranges = list[tuple[int, int]]
@@ -89,7 +86,7 @@ class Ownership:
         self.decided: dict[int, Decision] = {}
         self.closed: set[int] = set()
         self.closed_below = 0
-        """Of the moves below that were closed nobody knows one by one."""
+        """All moves below are over."""
         self.clock_ms = 0
         """The clock of no entry is before that: what came with a move was seen at that time already."""
 
@@ -114,11 +111,13 @@ class Ownership:
 
     def close(self, move: int) -> None:
         """A move is over."""
-        self.closed.add(move)
-        if len(self.closed) > CLOSED_KEPT:
-            oldest = min(self.closed)
-            self.closed.remove(oldest)
-            self.closed_below = max(self.closed_below, oldest + 1)
+        if move >= self.closed_below:
+            self.closed.add(move)
+
+    def close_below(self, move: int) -> None:
+        """All moves below are over, as the topology says: a group can't tell, it may not have met one yet."""
+        self.closed_below = max(self.closed_below, move)
+        self.closed = {each for each in self.closed if each >= self.closed_below}
 
     def encode(self) -> bytes:
         """Return it as it stands in snapshots."""

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from redraft.commands.moving import ACCEPTED, Accepted, Status
-from redraft.commands.reply import OK
+from redraft.commands.reply import OK, OVER_MEMORY, error
 from redraft.commands.staging import Operation, encode_operations
 from redraft.commands.tracker import Tracker
 from redraft.commands.walker import Walker
@@ -58,6 +58,8 @@ BUSY_MAX: Final = 2.0
 """Up to so many times as long, where imports take longer than the fastest one did: the machines are busy."""
 HURRIES_MAX: Final = 16.0
 """So many imports more than one are under way at most, while writes keep ahead of the copy."""
+FULL_MS: Final = 10_000.0
+"""How long nothing is copied to a target that had no memory for it; its clients may make room meanwhile."""
 RETRY_MS: Final = 200.0
 """How long after a failure (no leader, an answer that did not come) a move is begun again."""
 
@@ -321,11 +323,13 @@ class Mover:
             self._unanswered -= 1
             if self._is_over() or attempt != self._attempt:
                 return
+            now_ms = self._node.now_ms()
             if reply != OK:
+                if reply == error(OVER_MEMORY):
+                    self._next_ms = now_ms + FULL_MS
                 self._failed("IMPORT", reply)
                 return
             self._sent_bytes += len(blob)
-            now_ms = self._node.now_ms()
             if operations:
                 self._rest(now_ms, now_ms - sent_ms)
             then()

@@ -3,9 +3,9 @@
 The topology says which moves there are.  For each one whose source this node leads a `Mover` copies while
 both groups go on serving, hands over, and tells the topology (`redraft.node.mover`).
 
-Always true: one move at a time leaves a group; all movers of a node together stay within
-`snapshot_bytes_per_s`, but for what is sent while slots are frozen and for one that can't catch up with the
-writes: that one is allowed more and more.
+Always true: one move at a time is copied from a group, and one that was cancelled waits for no other; all
+movers of a node together stay within `snapshot_bytes_per_s`, but for what is sent while slots are frozen and
+for one that can't catch up with the writes: that one is allowed more and more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 BURST_S: Final = 0.02
 """For so long what was not used of the rate is kept."""
 TIDY_MS: Final = 500.0
-"""How often it is looked whether a target may forget what it has decided."""
+"""How often it is looked whether a group may forget what it knows of moves that are over."""
+CLOSED_MAX: Final = 1000
+"""So many moves that are over a group knows one by one, then those below the oldest open one as a number."""
 LOOK_MS: Final = 20.0
 """How often it is looked which moves there are."""
 
@@ -29,12 +31,12 @@ LOOK_MS: Final = 20.0
 class Moving:
     """The part of a node that moves slots out of the groups it leads."""
 
-    __slots__ = ("_budget", "_filled_ms", "_forgetting", "_looked_ms", "_movers", "_node", "_tidied_ms")
+    __slots__ = ("_budget", "_filled_ms", "_looked_ms", "_movers", "_node", "_telling", "_tidied_ms")
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._movers: dict[int, Mover] = {}
-        self._forgetting: set[tuple[int, int]] = set()
+        self._telling: set[tuple[int, bytes, int]] = set()
         self._budget = self._filled_ms = self._looked_ms = self._tidied_ms = 0.0
 
     @property
@@ -73,7 +75,7 @@ class Moving:
             known = self._movers.get(move.move_id)
             if known is not None:
                 known.move = move
-            elif all(each.replica is not replica for each in self._movers.values()):  # one at a time
+            elif move.cancelled or all(each.replica is not replica for each in self._movers.values()):
                 self._movers[move.move_id] = Mover(node, move, replica)
 
     def _tidy(self) -> None:
@@ -83,18 +85,26 @@ class Moving:
                 self._forget(group, replica)
 
     def _forget(self, group: int, replica: Replica) -> None:
-        """What a target has decided it need not know once the topology has forgotten the move."""
+        """What a group has decided it need not know once the topology has forgotten the move."""
         ownership = replica.applier.keyspace.ownership
+        if ownership is None:
+            return
         topology = self._node.steering.roster.topology
-        for move_id in ownership.decided if ownership is not None else ():
-            over = move_id < topology.next_move_id and topology.move(move_id) is None
-            if over and (group, move_id) not in self._forgetting:
-                self._forgetting.add((group, move_id))
+        for move_id in ownership.decided:
+            if move_id < topology.next_move_id and topology.move(move_id) is None:
+                self._tell(group, b"FORGET", move_id)
+        if len(ownership.closed) > CLOSED_MAX:
+            lowest = min((move.move_id for move in topology.moves), default=topology.next_move_id)
+            if lowest > min(ownership.closed):
+                self._tell(group, b"OVER", lowest)
 
-                def then(_reply: bytes, about: tuple[int, int] = (group, move_id)) -> None:
-                    self._forgetting.discard(about)  # if it did not happen it is asked again
-
-                self._node.submit(Step(group, [b"FORGET", b"%d" % move_id], then))
+    def _tell(self, group: int, what: bytes, move_id: int) -> None:
+        """If it does not happen it is told again."""
+        about = (group, what, move_id)
+        if about not in self._telling:
+            self._telling.add(about)
+            step = Step(group, [what, b"%d" % move_id], lambda _reply: self._telling.discard(about))
+            self._node.submit(step)
 
     def status(self) -> list[dict[str, Any]]:
         """How far each move is that is carried out here."""

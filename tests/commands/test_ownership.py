@@ -9,8 +9,9 @@ import pytest
 
 from redraft.accel.scan import key_slot
 from redraft.commands.moving import Status
-from redraft.commands.ownership import CLOSED_KEPT, Ownership, format_slots, parse_slots
+from redraft.commands.ownership import Ownership, format_slots, parse_slots
 from redraft.commands.reply import OK, REFUSED
+from redraft.commands.staging import Operation, encode_operations
 from redraft.engine import kinds
 from redraft.engine.hash import HashEngine
 from redraft.engine.interface import Engine
@@ -304,10 +305,19 @@ def test_operations_of_an_import(target: Group) -> None:
 
 
 def test_imports_are_refused_over_the_memory_limit(target: Group) -> None:
-    """Like any command that needs memory; the number is not used up."""
-    request = [b"REDRAFT", b"MOVE", b"IMPORT", b"7", b"%d" % A, b"1", b"1", b"\x90"]
-    assert target.entry([request], deny_oom=True)[0].startswith(b"-OOM")
-    assert target.entry([request]) == [OK]
+    """Like any command that needs memory; the number is not used up.  An attempt may begin: it makes room."""
+
+    def step(attempt: int, number: int, *operations: Operation) -> list[bytes]:
+        words = [b"%d" % A, b"%d" % attempt, b"%d" % number, encode_operations(operations)]
+        return [b"REDRAFT", b"MOVE", b"IMPORT", b"7", *words]
+
+    piece: Operation = ["k", A, b"{a}1", BODY]
+    assert target.entry([step(1, 1)], deny_oom=True) == [OK]
+    assert target.entry([step(1, 2, piece)], deny_oom=True)[0].startswith(b"-OOM")
+    assert target.entry([step(1, 2, piece)]) == [OK]
+    assert target.keyspace.engine.get(A, b"{a}1") is not None
+    assert target.entry([step(2, 1)], deny_oom=True) == [OK]
+    assert target.keyspace.engine.get(A, b"{a}1") is None
 
 
 def test_requests_are_refused_whole(source: Group) -> None:
@@ -321,10 +331,11 @@ def test_requests_are_refused_whole(source: Group) -> None:
     ):  # fmt: skip
         assert source.ask(line) == REFUSED, line
     inner = b"*2\r\n$3\r\nGET\r\n$4\r\n{b}1\r\n*2\r\n$3\r\nGET\r\n$4\r\n{a}1\r\n"
-    served = b"*2\r\n$3\r\nGET\r\n$4\r\n{b}1\r\n*1\r\n$6\r\nDBSIZE\r\n"
+    served, whole = b"*2\r\n$3\r\nGET\r\n$4\r\n{b}1\r\n", b"*1\r\n$6\r\nDBSIZE\r\n"
     assert source.entry([[b"EXEC", b"1", b"2", b"2", inner]]) == [REFUSED]
-    assert source.entry([[b"EXEC", b"1", b"2", b"2", served, b"1", b"{a}1"]]) == [REFUSED]
-    assert source.entry([[b"EXEC", b"1", b"2", b"2", served]]) == [b"*2\r\n$1\r\nv\r\n:1\r\n"]
+    assert source.entry([[b"EXEC", b"1", b"1", b"2", served, b"1", b"{a}1"]]) == [REFUSED]
+    assert source.entry([[b"EXEC", b"1", b"2", b"2", served + whole]]) == [REFUSED], "it means all slots"
+    assert source.entry([[b"EXEC", b"1", b"1", b"2", served]]) == [b"*1\r\n$1\r\nv\r\n"]
     assert source.ask("MSET {b}1").startswith(b"-ERR wrong number"), "an error is no matter of slots"
     assert source.ask("NOSUCH {a}1").startswith(b"-ERR unknown command")
     assert source.keyspace.key_count == 4
@@ -384,11 +395,22 @@ def test_ownership_is_the_same_after_encoding() -> None:
     assert again.foreign == group.keyspace.foreign
 
 
-def test_closed_moves_are_remembered_in_bounds() -> None:
-    """The oldest ones by one number."""
-    ownership = Ownership([])
-    for move in range(3 * CLOSED_KEPT):
-        ownership.close(move)
-    assert len(ownership.closed) == CLOSED_KEPT
-    assert all(map(ownership.is_closed, range(3 * CLOSED_KEPT)))
-    assert not ownership.is_closed(3 * CLOSED_KEPT)
+def test_moves_that_are_over_are_forgotten_when_the_topology_says_so(target: Group) -> None:
+    """Those below become one number; one that is open keeps what is above it, however much that is."""
+    assert target.imports(5, [A], 1, 1) == OK
+    for move in range(6, 2000):
+        assert target.move("REFUSE", move) == NOT_ACCEPTED
+        assert target.move("FORGET", move) == OK
+    assert target.accept(5, 1, 1) == ACCEPTED
+    assert target.move("OVER", 2000) == GAP, "what was decided about 5 may be asked for"
+    assert target.move("FORGET", 5) == OK
+    ownership = target.keyspace.ownership
+    assert ownership is not None
+    assert len(ownership.closed) == 1995
+    assert target.move("OVER", 2000) == OK
+    assert (ownership.closed, ownership.closed_below) == (set(), 2000)
+    assert all(map(ownership.is_closed, range(2000)))
+    assert not ownership.is_closed(2000)
+    assert target.move("OVER", 1000) == OK, "an older topology's word"
+    assert ownership.closed_below == 2000
+    assert target.imports(4, [A], 1, 1) == DECIDED
