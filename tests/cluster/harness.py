@@ -8,6 +8,7 @@ for conditions, each with a deadline.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -213,6 +214,16 @@ class Cluster:
                 client.get(probe)
         return True
 
+    def wait_until_leaders_stay(self) -> None:
+        """Wait until each living node names every group's first voter as its leader: none is handed over."""
+        for node in [node for node in self.nodes if node.living]:
+            wait_until(
+                lambda node=node: led_by_first_voters(node),  # type: ignore[misc]
+                timeout_s=READY_S,
+                what=f"leaders are where they stay, by {node.process.name}",
+                expected=(redis.RedisError, OSError),
+            )
+
     # -- one node -------------------------------------------------------------------------------------
 
     def kill(self, node: Node) -> None:
@@ -306,6 +317,13 @@ class Cluster:
         for node in self.nodes:
             with suppress(OSError):
                 yield node.process.name, node.process.tail()
+
+
+def led_by_first_voters(at: Node) -> bool:
+    """Whether by one node each group is led by the voter that should lead it."""
+    with connect(at.port) as client:
+        groups = json.loads(client.execute_command("REDRAFT", "STATUS"))["groups"]
+    return all(group["leader"] == group["voters"][0] for group in groups)
 
 
 def primary_port(slots: Any, slot: int) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import threading
 import time
@@ -19,7 +18,7 @@ import redis
 import redis.asyncio
 from redis.cluster import LoadBalancingStrategy, RedisCluster
 
-from tests.cluster.harness import READY_S, Cluster, Node, connect, redraft_command
+from tests.cluster.harness import READY_S, Cluster, Node, redraft_command
 from tests.cluster.ports import HOST, PRIMARY_DISTANCE, REPLICA_DISTANCE
 from tests.cluster.programs import run
 from tests.cluster.waiting import wait_until
@@ -52,19 +51,13 @@ def led_by(node: Node) -> list[str]:
     return next(line.split()[8:] for line in lines if "myself" in line)
 
 
-def settled(at: Node) -> bool:
-    """Whether by one node each group is led by the node that should lead it: leaders stay where they are."""
-    with connect(at.port) as client:
-        groups = json.loads(client.execute_command("REDRAFT", "STATUS"))["groups"]
-    return all(group["leader"] == group["voters"][0] for group in groups)
-
-
 @pytest.fixture
 def spread(cluster: Cluster) -> Cluster:
     """The shared cluster, once every node leads a group and none is about to be handed over."""
+    cluster.wait_until_leaders_stay()
     for node in cluster.nodes:
         wait_until(
-            lambda node=node: settled(node) and all_lead(node),  # type: ignore[misc]
+            lambda node=node: all_lead(node),  # type: ignore[misc]
             timeout_s=READY_S,
             what="leaders are spread",
         )

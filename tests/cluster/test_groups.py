@@ -153,6 +153,7 @@ def test_empty_groups_disturb_nobody(directory: Path) -> None:
             assert client.randomkey() == b"a"
             assert client.execute_command("CLUSTER", "SHARDS")
             assert client.flushall()
+        cluster.wait_until_leaders_stay()  # a count of all primaries asks those of the client's map
         with RedisCluster(HOST, cluster.nodes[1].port + PRIMARY_DISTANCE) as clients:
             for number in range(100):
                 assert clients.set(f"key:{number}", number)

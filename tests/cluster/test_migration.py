@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from redraft.accel.scan import key_slot
-from tests.cluster.harness import READY_S, Cluster, Node, connect
+from tests.cluster.harness import Cluster, Node, connect
 from tests.cluster.ports import HOST, PRIMARY_DISTANCE
 from tests.cluster.waiting import wait_until
 
@@ -24,17 +23,10 @@ def states(node: Node, task: str) -> list[str]:
     return [row[b"state"].decode() for row in rows]
 
 
-def settled(cluster: Cluster) -> bool:
-    """Whether each group is led where it should be: then leaders stay."""
-    with cluster.client(0) as client:
-        groups = json.loads(client.execute_command("REDRAFT", "STATUS"))["groups"]
-    return all(group["leader"] == group["voters"][0] for group in groups)
-
-
 def test_migration_import_brings_slots_and_keys(directory: Path) -> None:
     """To the node that was asked, while a cluster client goes on; every node says when it has completed."""
     with Cluster(directory) as cluster:
-        wait_until(lambda: settled(cluster), timeout_s=READY_S, what="leaders are where they stay")
+        cluster.wait_until_leaders_stay()
         source = cluster.leader_of("a")
         target = cluster.others(source)[0]
         slot = key_slot(b"a")

@@ -16,7 +16,7 @@ import redis.asyncio
 from redis.cluster import RedisCluster
 
 from redraft.accel.scan import key_slot
-from tests.cluster.harness import READY_S, Cluster, Node, connect
+from tests.cluster.harness import Cluster, Node, connect
 from tests.cluster.ports import HOST, PRIMARY_DISTANCE
 from tests.cluster.waiting import wait_until
 
@@ -123,7 +123,7 @@ def test_redis_py_asyncio_pubsub_loses_nothing_to_who_reads(cluster: Cluster) ->
 def test_redis_py_cluster_sharded_pubsub(cluster: Cluster, protocol: int) -> None:
     """RedisCluster subscribes to each channel where its slot is led, and publishes there."""
     names = [f"shard{protocol}:{number}" for number in range(12)]
-    wait_until(lambda: settled(cluster), timeout_s=READY_S, what="leaders are where they stay")
+    cluster.wait_until_leaders_stay()
     with RedisCluster(host=HOST, port=cluster.nodes[0].port + PRIMARY_DISTANCE, protocol=protocol) as client:
         listener = client.pubsub()
         for name in names:
@@ -147,13 +147,6 @@ def test_redis_py_cluster_sharded_pubsub(cluster: Cluster, protocol: int) -> Non
         plain.close()
 
 
-def settled(cluster: Cluster) -> bool:
-    """Whether each group is led where it should be: then leaders stay."""
-    with cluster.client(0) as client:
-        groups = json.loads(client.execute_command("REDRAFT", "STATUS"))["groups"]
-    return all(group["leader"] == group["voters"][0] for group in groups)
-
-
 def subscribed(cluster: Cluster, name: str) -> bool:
     """Whether anybody at any node listens to a shard channel."""
     for node in cluster.nodes:
@@ -166,7 +159,7 @@ def subscribed(cluster: Cluster, name: str) -> bool:
 def test_redis_cli_follows_shard_channels(cluster: Cluster) -> None:
     """redis-cli -c goes where the slot is led, and hears there what is published at a third node."""
     name = "followed"
-    wait_until(lambda: settled(cluster), timeout_s=READY_S, what="leaders are where they stay")
+    cluster.wait_until_leaders_stay()
     leader = cluster.leader_of(name)
     other = next(node for node in cluster.nodes if node is not leader)
     command = ["redis-cli", "-c", "-h", HOST, "-p", str(other.port + PRIMARY_DISTANCE), "SSUBSCRIBE", name]
@@ -194,7 +187,7 @@ def test_pubsub_tells_listeners_when_their_slot_moves(directory: Path) -> None:
     """At the primary port that led it, not at the client port; a cluster client listens again elsewhere."""
     name = "moving"
     with Cluster(directory) as cluster:
-        wait_until(lambda: settled(cluster), timeout_s=READY_S, what="leaders are where they stay")
+        cluster.wait_until_leaders_stay()
         leader, slot = cluster.leader_of(name), key_slot(name.encode())
         with cluster.client(leader) as anywhere, connect(leader.port + PRIMARY_DISTANCE) as client:
             there, here = client.pubsub(), anywhere.pubsub()
