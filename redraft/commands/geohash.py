@@ -179,10 +179,10 @@ def cells_around(shape: Shape) -> list[Cell]:
     longitude, latitude = shape.longitude, shape.latitude
     step = _steps(radius, latitude)
     middle = cell_of(longitude, latitude, step)
-    if step > 1 and _too_fine(middle, longitude, latitude, radius):
+    bounds = _bounds(longitude, latitude, width, height)
+    if step > 1 and _too_fine(middle, bounds):
         step -= 1
         middle = cell_of(longitude, latitude, step)
-    bounds = _bounds(longitude, latitude, width, height)
     area = area_of(middle)
     cells: list[Cell] = []
     for dx, dy in _AROUND:
@@ -199,13 +199,13 @@ def cells_around(shape: Shape) -> list[Cell]:
     return cells
 
 
-def _too_fine(middle: Cell, longitude: float, latitude: float, radius: float) -> bool:
-    """Whether a neighbour ends within the circle."""
+def _too_fine(middle: Cell, bounds: Area) -> bool:
+    """Whether a neighbour ends within the bounds; as in Redis, one beyond an edge of the map seems to."""
     return (
-        distance(longitude, latitude, longitude, area_of(_moved(middle, 0, 1)).north) < radius
-        or distance(longitude, latitude, longitude, area_of(_moved(middle, 0, -1)).south) < radius
-        or distance(longitude, latitude, area_of(_moved(middle, 1, 0)).east, latitude) < radius
-        or distance(longitude, latitude, area_of(_moved(middle, -1, 0)).west, latitude) < radius
+        area_of(_moved(middle, 0, 1)).north < bounds.north
+        or area_of(_moved(middle, 0, -1)).south > bounds.south
+        or area_of(_moved(middle, 1, 0)).east < bounds.east
+        or area_of(_moved(middle, -1, 0)).west > bounds.west
     )
 
 

@@ -73,6 +73,7 @@ UNITS = st.sampled_from([b"m", b"km", b"ft", b"MI"])
 SIZES = st.one_of(
     st.sampled_from([b"0", b"1", b"500", b"40000", b"1e7"]),
     st.floats(0, 30_000).map(lambda size: b"%f" % size),
+    st.floats(0, 14).map(lambda power: b"%f" % 2**power),
 )
 
 
@@ -117,3 +118,25 @@ def test_generated_geo_sequence_gets_redis_replies(
 ) -> None:
     """Whatever the sequence, every reply is Redis's, also around the poles and where the map ends."""
     compare(oracle, requests, proto)
+
+
+EVERYWHERE = [
+    [b"GEOADD", b"everywhere", b"%d" % longitude, b"%d" % latitude, b"%d/%d" % (longitude, latitude)]
+    for longitude in range(-179, 180, 18)
+    for latitude in (-84, -67, -50, -20, -1, 0, 15, 40, 58, 66, 81, 85)
+]
+
+
+@generated
+@given(
+    searches=st.lists(
+        joined(request(b"GEOSEARCH", st.just(b"everywhere")), joined(request(b"FROMLONLAT", LONG, LAT), BY)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_generated_search_finds_all_that_redis_finds(
+    oracle: Oracle, proto: int, searches: list[list[bytes]]
+) -> None:
+    """Among places all over the earth, in the same order: the same cells are looked into."""
+    compare(oracle, [*EVERYWHERE, *searches], proto)
