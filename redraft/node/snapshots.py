@@ -2,9 +2,10 @@
 
 One snapshot is made at a time on a node, a slice a tick: of the group whose log has grown by
 `snapshot_log_bytes` (or by the size of its last snapshot, if that is more, so that at most every byte is
-written twice), of the largest when all logs together exceed `log_bytes_max`, or of one whose last snapshot
-is older than `snapshot_interval`.  Behind a durable one the log is compacted, but for a tail that a follower
-may need which was away for a moment, and for what a transfer under way needs.
+written twice), each replica of a group some time after the one before, so that they are seldom busy at
+once; of the largest when all logs together exceed `log_bytes_max`; or of one whose last snapshot is older
+than `snapshot_interval`.  Behind a durable one the log is compacted, but for a tail that a follower may need
+which was away for a moment, and for what a transfer under way needs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ SLICE_KEYS: Final = 3000
 """Keys written down in one tick: some milliseconds."""
 SLICE_BYTES: Final = 2 << 20
 """Bytes, when the keys have many: a millisecond or two of copying and checksums (a record is never split)."""
+STAGGERED: Final = 0.75
+"""Over how much of the limit a group's replicas are spread: of three, the second is due at 1.25 times its
+limit, the third at 1.5 times, when the first has long written."""
 LOOK_MS: Final = 500.0
 """How often it is looked for a replica that is due."""
 WAITING_BYTES_MAX: Final = 8 << 20
@@ -208,7 +212,7 @@ class Snapshots:
                 return replica
             known = self._store.newest.get(group)
             size = known.size if known is not None and not replica.applier.keyspace.engine.on_disk else 0
-            limit = max(config.snapshot_log_bytes, size)
+            limit = int(max(config.snapshot_log_bytes, size) * (1 + STAGGERED * _turn(replica)))
             grown = (replica.raft.log.bytes - self._tail_bytes) / limit
             if grown >= most and self._wrote(replica, limit):
                 most, due = grown, replica
@@ -333,3 +337,9 @@ class Snapshots:
         """Whether a follower that can be reached still needs some of what would be cut."""
         index = self._covered(replica)
         return any(each.reachable and each.match_index < index for each in replica.raft.progress.values())
+
+
+def _turn(replica: Replica) -> float:
+    """Where a replica stands among those of its group: from 0 for the first, less than 1 for the last."""
+    nodes = replica.raft.configuration.nodes
+    return nodes.index(replica.raft.node_id) / len(nodes) if replica.raft.node_id in nodes else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,23 @@ def test_node_compacts_its_log_behind_a_snapshot_and_starts_from_both(seed: int)
     cluster.elect()
     assert cluster.call(2, [b"DBSIZE"], write=False) == [b":120\r\n"]
     assert cluster.call(2, [b"INCR", b"n"], write=True) == [b":1\r\n"]
+
+
+def test_replicas_of_a_group_write_their_snapshots_one_after_another() -> None:
+    """Not all when their log has just so many bytes: a majority is always free to answer quickly."""
+    cluster = Cluster(settings={"snapshot_log_bytes": 256 * 1024, "log_tail_bytes": 0})
+    cluster.elect()
+    first: dict[int, int] = {}
+    for key in range(0, 400, 5):
+        fill(cluster, 1, 5, first=key)
+        cluster.run(1000)
+        for number, node in cluster.nodes.items():
+            newest = node.snapshots.status(1)["snapshot_index"]
+            if newest:
+                first.setdefault(number, newest)
+    assert len(first) == 3
+    between = sorted(first.values())
+    assert min(later - earlier for earlier, later in itertools.pairwise(between)) > 20, between
 
 
 @pytest.mark.parametrize("seed", SEEDS)
